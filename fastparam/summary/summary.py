@@ -1,0 +1,132 @@
+"""`Summary`: all that fits and comparisons need to know of a sample, shower by shower.
+
+Everything is kept per shower, nothing is summed over showers: summaries of parts are joined by putting their showers
+in order of row, so that any split of the input into files, parts or batches gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam.particles import Particles
+from fastparam.summary.binning import Binning
+
+__all__ = ["Summary"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Showers reduced to what is fitted and compared.
+
+    Attributes
+    ----------
+    geometry_digest : str
+        `Geometry.digest` of the detector that the showers belong to.
+    binning : Binning
+        How `content` is cut; C depth cells in all, n_r radial bins.
+    particles : Particles (n,)
+    row : int64 array (n,)
+        Row of the shower in its sample, counted through all files.
+    n_hits : int64 array (n,)
+        Hits inside the active layers.
+    n_negative, n_outside : int64 arrays (n,)
+        Hits whose negative energy was set to 0, and hits in no active layer.
+    outside : float64 array (n,)
+        Energy of the latter in MeV; part of nothing else here.
+    layer_energy : float64 array (n, L)
+        Visible energy in MeV per active layer.
+    layer_moments : float64 array (n, L, 4)
+        Sums over hits of e d1, e d2, e d1^2, e d2^2 (MeV mm, MeV mm^2); d1 and d2 are the transverse distances from
+        the line along e1 and e2 (`geometry.frames`).
+    depth_sums : float64 array (n, 2)
+        Sums over hits of e t and e t^2, t the depth in X0 from the entry into the first declared layer.
+    r50, r90 : float64 arrays (n,)
+        Radii about the line in mm that hold 50 % and 90 % of the shower's visible energy; NaN for empty showers.
+    offsets : int64 array (n + 1,)
+        Shower i owns entries ``offsets[i]:offsets[i + 1]`` of the two next arrays.
+    content_bin : int32 array (n_entries,)
+        Depth cell times n_r plus radial bin, ascending within a shower.
+    content_energy : float32 array (n_entries,)
+        Visible energy in MeV.
+    """
+
+    geometry_digest: str
+    binning: Binning
+    particles: Particles
+    row: npt.NDArray[np.int64]
+    n_hits: npt.NDArray[np.int64]
+    n_negative: npt.NDArray[np.int64]
+    n_outside: npt.NDArray[np.int64]
+    outside: Floats
+    layer_energy: Floats
+    layer_moments: Floats
+    depth_sums: Floats
+    r50: Floats
+    r90: Floats
+    offsets: npt.NDArray[np.int64]
+    content_bin: npt.NDArray[np.int32]
+    content_energy: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of showers."""
+        return len(self.row)
+
+    @cached_property
+    def visible(self) -> Floats:
+        """Visible energy of each shower in MeV, shape (n,)."""
+        return self.layer_energy.sum(axis=1)
+
+    @cached_property
+    def cell_energy(self) -> Floats:
+        """Visible energy per depth cell in MeV, shape (n, C)."""
+        return self._marginal(self.content_bin // self.binning.n_r, int(self.binning.n_cells.sum()))
+
+    @cached_property
+    def ring_energy(self) -> Floats:
+        """Visible energy per radial bin, all layers together, in MeV, shape (n, n_r)."""
+        return self._marginal(self.content_bin % self.binning.n_r, self.binning.n_r)
+
+    def layer_ring_energy(self, layer: int) -> Floats:
+        """Visible energy per radial bin of one layer (by index) in MeV, shape (n, n_r)."""
+        n_r = self.binning.n_r
+        inside = self.binning.cell_layer[self.content_bin // n_r] == layer
+        return self._marginal(np.where(inside, self.content_bin % n_r, n_r), n_r + 1)[:, :n_r]
+
+    def _marginal(self, column: npt.NDArray[Any], n_columns: int) -> Floats:
+        shower = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        flat = np.bincount(
+            shower * n_columns + column, weights=self.content_energy, minlength=len(self) * n_columns
+        )
+        return flat.reshape(len(self), n_columns)
+
+    def take(self, rows: Any) -> Summary:
+        """Return the showers of a mask or list of positions (not of `row` numbers), in that order."""
+        positions = np.arange(len(self))[rows]
+        counts = np.diff(self.offsets)[positions]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        source = np.repeat(self.offsets[positions] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return Summary(
+            self.geometry_digest,
+            self.binning,
+            self.particles.take(positions),
+            self.row[positions],
+            self.n_hits[positions],
+            self.n_negative[positions],
+            self.n_outside[positions],
+            self.outside[positions],
+            self.layer_energy[positions],
+            self.layer_moments[positions],
+            self.depth_sums[positions],
+            self.r50[positions],
+            self.r90[positions],
+            offsets,
+            self.content_bin[source],
+            self.content_energy[source],
+        )

@@ -1,0 +1,1 @@
+"""geometry.yaml: schema, materials, detector, frames, shipped geometries."""

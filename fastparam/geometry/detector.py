@@ -135,7 +135,7 @@ def build_geometry(config: GeometryConfig, path: Path) -> Geometry:
         period_to=np.array([slab.period[1] for slab in active]),
         layer_medium=np.array([media.setdefault(slab.medium, len(media)) for slab in active], dtype=np.int32),
         material=stack(
-            [(slab_to[i] - slab_from[i], slabs[i].material) for i in np.flatnonzero(seen)],
+            [(float(slab_to[i] - slab_from[i]), slabs[i].material) for i in np.flatnonzero(seen)],
             length=stop - start,
         ),
         digest=_digest(config.frame, slabs),

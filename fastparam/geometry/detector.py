@@ -13,7 +13,7 @@ from fastparam.files import digest
 from fastparam.geometry.materials import BUILTIN, EffectiveMaterial, atoms_to_mass, mixture, stack
 from fastparam.geometry.schema import GeometryConfig, Layer, MaterialSpec, Plate, StackEntry, Units
 
-__all__ = ["Geometry", "build_geometry"]
+__all__ = ["Geometry", "build_geometry", "material_table", "medium_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -98,7 +98,7 @@ class _Slab:
 
 def build_geometry(config: GeometryConfig, path: Path) -> Geometry:
     """Return the geometry of a configuration that passed `fastparam.geometry.load`'s checks."""
-    table = _material_table(config)
+    table = material_table(config)
     slabs: list[_Slab] = []
     for entry in config.layers:
         made = (
@@ -147,7 +147,8 @@ def _digest(frame: str, slabs: Sequence[_Slab]) -> str:
     return digest(frame, *(f"{s.start:.9g} {s.stop:.9g} {s.material.radiation_length:.9g} {s.layer_id}" for s in slabs))
 
 
-def _material_table(config: GeometryConfig) -> dict[str, EffectiveMaterial]:
+def material_table(config: GeometryConfig) -> dict[str, EffectiveMaterial]:
+    """Return the built-in materials and those that the file declares, by name."""
     table = dict(BUILTIN)
     for name, spec in config.materials.items():
         table[name] = _declared(name, spec, table, config.units)
@@ -170,7 +171,8 @@ def _declared(name: str, spec: MaterialSpec, table: dict[str, EffectiveMaterial]
     )
 
 
-def _medium(entry: Layer | Plate, table: dict[str, EffectiveMaterial]) -> EffectiveMaterial:
+def medium_of(entry: Layer | Plate, table: dict[str, EffectiveMaterial]) -> EffectiveMaterial:
+    """Return what a layer or plate is made of."""
     if entry.mixture is not None:
         assert entry.density is not None  # schema.py
         return mixture({part: (w, table[part]) for part, w in entry.mixture.items()}, entry.density)
@@ -189,14 +191,14 @@ def _key(material: EffectiveMaterial) -> tuple[object, ...]:
 
 def _layer_slab(entry: Layer, table: dict[str, EffectiveMaterial], units: Units) -> _Slab:
     start, stop = entry.from_ * units.mm, entry.to * units.mm
-    material = _medium(entry, table)
+    material = medium_of(entry, table)
     name = entry.name or ("" if entry.id is None else f"layer {entry.id}")
     return _Slab(start, stop, material, entry.id, name, (start, stop), _key(material))
 
 
 def _stack_slabs(entry: StackEntry, table: dict[str, EffectiveMaterial], units: Units) -> list[_Slab]:
     plates = entry.stack.plates
-    materials = [_medium(plate, table) for plate in plates]
+    materials = [medium_of(plate, table) for plate in plates]
     edges = np.concatenate([[0.0], np.cumsum([plate.thickness for plate in plates])]) * units.mm
     composition = tuple(
         (_key(m), round(plate.thickness * units.mm, 9)) for m, plate in zip(materials, plates, strict=True)

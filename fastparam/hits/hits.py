@@ -35,7 +35,7 @@ class Hits:
     offsets: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Number of showers."""
+        """Return the number of showers."""
         return len(self.offsets) - 1
 
     @property

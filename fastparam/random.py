@@ -64,14 +64,17 @@ def stream(seed: int, index: int, purpose: int) -> npt.NDArray[np.uint64]:
 
 @kernel
 def uniform(state: npt.NDArray[np.uint64]) -> float:
-    """Next number of the stream, uniform in the open interval (0, 1), on a grid of 2**-53 shifted by half a step."""
+    """Draw a uniform number in (0, 1), both ends excluded.
+
+    The numbers lie on a grid of 2**-52 shifted by half a step; on one of 2**-53 the last would be rounded up to 1.
+    """
     state[0] = state[0] + state[1]
-    return (np.float64(_mix(state[0]) >> np.uint64(11)) + 0.5) * 1.1102230246251565e-16
+    return (np.float64(_mix(state[0]) >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
 
 
 @kernel
 def normal(state: npt.NDArray[np.uint64]) -> float:
-    """Standard normal number (Marsaglia's polar method; the second number of a pair is not kept)."""
+    """Draw a standard normal number (Marsaglia's polar method; the second number of a pair is not kept)."""
     while True:
         a = 2.0 * uniform(state) - 1.0
         b = 2.0 * uniform(state) - 1.0
@@ -82,13 +85,13 @@ def normal(state: npt.NDArray[np.uint64]) -> float:
 
 @kernel
 def exponential(state: npt.NDArray[np.uint64]) -> float:
-    """Exponential number of mean 1."""
+    """Draw an exponential number of mean 1."""
     return -math.log(uniform(state))
 
 
 @kernel
 def gamma(state: npt.NDArray[np.uint64], shape: float) -> float:
-    """Gamma number of the given shape > 0 and scale 1 (Marsaglia & Tsang, ACM TOMS 26 (2000) 363)."""
+    """Draw a gamma number of the given shape > 0 and scale 1 (Marsaglia & Tsang, ACM TOMS 26 (2000) 363)."""
     boost = 1.0
     if shape < 1.0:
         boost = uniform(state) ** (1.0 / shape)
@@ -108,7 +111,7 @@ def gamma(state: npt.NDArray[np.uint64], shape: float) -> float:
 
 @kernel
 def poisson(state: npt.NDArray[np.uint64], mean: float) -> int:
-    """Poisson number: products of uniforms below 10, transformed rejection above (Hoermann, IME 12 (1993) 39)."""
+    """Draw a Poisson number: products of uniforms below 10, above it Hoermann's PTRS (IME 12 (1993) 39)."""
     if mean <= 0.0:
         return 0
     if mean < 10.0:
@@ -128,7 +131,7 @@ def poisson(state: npt.NDArray[np.uint64], mean: float) -> int:
         u = uniform(state) - 0.5
         v = uniform(state)
         us = 0.5 - abs(u)
-        k = int(math.floor((2.0 * a / us + b) * u + mean + 0.43))
+        k = math.floor((2.0 * a / us + b) * u + mean + 0.43)
         if us >= 0.07 and v <= v_r:
             return k
         if k < 0 or (us < 0.013 and v > us):

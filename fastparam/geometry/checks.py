@@ -12,9 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from fastparam.errors import near
 from fastparam.geometry.materials import BUILTIN, ELEMENTS
-from fastparam.geometry.problems import Location, Problem
+from fastparam.geometry.problems import Location, Problem, suggest
 from fastparam.geometry.schema import (
     BinningRegion,
     CellSize,
@@ -62,7 +61,7 @@ def cross_checks(raw: Mapping[str, Any]) -> list[Problem]:
 def _read(kind: Any, value: Any) -> Any:
     """Return a value as a type of the schema, None if it is not valid."""
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError:
         return None
 
@@ -117,12 +116,12 @@ def _materials(raw: Mapping[str, Any]) -> Iterator[Problem]:
         if spec.atoms is not None:
             for symbol in spec.atoms:
                 if symbol not in ELEMENTS:
-                    yield Problem((*here, "atoms", symbol), f"unknown element{near(symbol, ELEMENTS)}")
+                    yield Problem((*here, "atoms", symbol), f"unknown element{suggest(symbol, ELEMENTS)}")
         for part in spec.mass or ():
             if part not in known:
                 yield Problem(
                     (*here, "mass", part),
-                    f"unknown material{near(part, known)}; expected elements, built-in materials, or materials "
+                    f"unknown material{suggest(part, known)}; expected elements, built-in materials, or materials "
                     f"declared above this one",
                 )
         composed = spec.mass is not None or spec.atoms is not None
@@ -130,7 +129,8 @@ def _materials(raw: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(here, "density is missing; expected g/cm3")
         if not composed and name not in BUILTIN:
             yield Problem(
-                here, f"no composition, and no built-in material of that name{near(name, BUILTIN)}; add mass: or atoms:"
+                here,
+                f"no composition, and no built-in material of that name{suggest(name, BUILTIN)}; add mass: or atoms:",
             )
         known.add(name)
 
@@ -149,7 +149,7 @@ def _layer_materials(raw: Mapping[str, Any], entries: list[_Entry]) -> Iterator[
 def _unknown_material(location: Location, name: str, known: Iterable[str]) -> Problem:
     return Problem(
         location,
-        f"unknown material '{name}'{near(name, known)}; expected an element, a built-in compound or a name "
+        f"unknown material '{name}'{suggest(name, known)}; expected an element, a built-in compound or a name "
         "from materials",
     )
 
@@ -191,26 +191,30 @@ def _active(entries: list[_Entry]) -> Iterator[Problem]:
 
 
 def _references(raw: Mapping[str, Any], entries: list[_Entry]) -> Iterator[Problem]:
-    """Ids of cells, binning and modulation must be those of active layers."""
-    if any(entry.ids is None for entry in entries):
+    """Yield ids in cells, binning and modulation that no active layer has; needs ids that are sound themselves."""
+    listed = [i for entry in entries for i in entry.ids or ()]
+    ids = set(listed)
+    if any(entry.ids is None for entry in entries) or len(ids) < len(listed):
         return
-    ids = {i for entry in entries for i in entry.ids or ()}
-    used: list[tuple[Location, int]] = []
-    used += [(("cells", i), i) for i in _read(dict[LayerId, CellSize], raw.get("cells")) or ()]
+    used: list[tuple[Location, list[int]]] = []
+    used += [(("cells", i), [i]) for i in _read(dict[LayerId, CellSize], raw.get("cells")) or ()]
     modulation = _read(Modulation, raw.get("modulation"))
     if modulation is not None:
-        used += [(("modulation", "layers", n), i) for n, i in enumerate(modulation.layers)]
+        used += [(("modulation", "layers", n), [i]) for n, i in enumerate(modulation.layers)]
     for index, region in enumerate(_read(BinningRegion, value) for value in _list(raw.get("binning"))):
         seen: set[int] = set()
         for n, bins in enumerate(region.layers if region is not None else ()):
             location: Location = ("binning", index, "layers", n, "id")
-            used += [(location, i) for i in bins.ids]
+            used.append((location, bins.ids))
             if not seen.isdisjoint(bins.ids):
                 yield Problem(location, f"layer {min(seen.intersection(bins.ids))} has bins already")
             seen.update(bins.ids)
-    for location, i in used:
-        if i not in ids:
-            yield Problem(location, f"there is no active layer with id {i}; expected ids out of {_ranges(ids)}")
+    for location, some in used:
+        unknown = set(some) - ids
+        if unknown:
+            yield Problem(
+                location, f"there is no active layer with id {_ranges(unknown)}; expected ids out of {_ranges(ids)}"
+            )
 
 
 def _ranges(ids: set[int]) -> str:

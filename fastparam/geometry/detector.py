@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -199,7 +200,7 @@ def _layer_slab(entry: Layer, table: dict[str, EffectiveMaterial], units: Units)
 def _stack_slabs(entry: StackEntry, table: dict[str, EffectiveMaterial], units: Units) -> list[_Slab]:
     plates = entry.stack.plates
     materials = [medium_of(plate, table) for plate in plates]
-    edges = np.concatenate([[0.0], np.cumsum([plate.thickness for plate in plates])]) * units.mm
+    edges = [units.mm * d for d in accumulate((plate.thickness for plate in plates), initial=0.0)]
     composition = tuple(
         (_key(m), round(plate.thickness * units.mm, 9)) for m, plate in zip(materials, plates, strict=True)
     )
@@ -212,13 +213,13 @@ def _stack_slabs(entry: StackEntry, table: dict[str, EffectiveMaterial], units: 
         # From the start of the stack each time, so that rounding does not add up.
         start = entry.stack.from_ * units.mm + repeat * edges[-1]
         for number, material in enumerate(materials):
-            extent = start + float(edges[number]), start + float(edges[number + 1])
+            extent = start + edges[number], start + edges[number + 1]
             if number not in active:
                 slabs.append(_Slab(*extent, material))
                 continue
             slot = active.index(number)
             name = f"{entry.stack.name or 'layer'} {layer_id}"
-            period = (start + float(bounds[slot]), start + float(bounds[slot + 1]))
+            period = (start + bounds[slot], start + bounds[slot + 1])
             slabs.append(_Slab(*extent, material, layer_id, name, period, (composition, number)))
             layer_id += 1
     return slabs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable
 
 __all__ = ["evaluate"]
@@ -28,7 +29,9 @@ def evaluate(text: str) -> float:
         If it is not arithmetic, or not a finite number.
     """
     try:
-        value = _value(ast.parse(text.strip(), mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # "1if": refused below like all that is not arithmetic
+            value = _value(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ArithmeticError, RecursionError, MemoryError) as error:
         raise ValueError(f"{text!r} cannot be evaluated") from error
     if not math.isfinite(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from fastparam.errors import near
 from fastparam.geometry import schema
 
-__all__ = ["Location", "Problem", "path_of", "problems_of"]
+__all__ = ["Location", "Problem", "path_of", "problems_of", "suggest"]
 
 Location = tuple[str | int, ...]
 
@@ -66,6 +67,13 @@ def path_of(location: Location) -> str:
     return path or "file"
 
 
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return `errors.near`, after a word that differs in capitals only: gev for GeV, pb for Pb."""
+    words = list(known)
+    same = next((w for w in words if w.lower() == word.lower()), None)
+    return near(word, words) if same is None else f" (did you mean '{same}'?)"
+
+
 def problems_of(error: ValidationError) -> list[Problem]:
     """Return every error of a validation in words."""
     return [_problem(dict(item)) for item in error.errors(include_url=False)]
@@ -81,10 +89,12 @@ def _problem(item: dict[str, Any]) -> Problem:
         return Problem(location, "missing; this key is required")
     if kind == "extra_forbidden":
         keys = _keys(full[:-1])
-        return Problem(location, f"unknown key{near(str(full[-1]), keys)}; expected keys: {', '.join(keys)}")
+        return Problem(location, f"unknown key{suggest(str(full[-1]), keys)}; expected keys: {', '.join(keys)}")
     if kind == "literal_error":
         allowed = context["expected"]
-        return Problem(location, f"found {value!r}{near(str(value), allowed.split(chr(39))[1::2])}; expected {allowed}")
+        return Problem(
+            location, f"found {value!r}{suggest(str(value), allowed.split(chr(39))[1::2])}; expected {allowed}"
+        )
     if location and location[-1] == "[key]":
         location = location[:-1]
     return Problem(location, f"found {_shown(value)}; expected {_EXPECTED.get(kind, item['msg'])}")

@@ -55,7 +55,7 @@ def imports_of(source: str, package: str) -> set[str]:
             base = package.split(".")[: -node.level + 1 or None]
             names = [".".join([*base, node.module or ""]).rstrip(".")]
         elif isinstance(node, ast.ImportFrom) and node.module == "fastparam":
-            names = [f"fastparam.{alias.name}" for alias in node.names]
+            names = [f"fastparam.{alias.name}" for alias in node.names if alias.name != "__version__"]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         else:

@@ -1,0 +1,39 @@
+"""What a generator is: anything that turns particles into showers, and says for which particles it can."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from fastparam.geometry.detector import Geometry
+from fastparam.particles import Particles
+from fastparam.showers.showers import Showers
+
+__all__ = ["Generator"]
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Turns particles into showers.
+
+    Attributes
+    ----------
+    name : str
+        Short name for reports.
+    geometry : Geometry
+        Of the detector whose hits it makes.
+    """
+
+    name: str
+    geometry: Geometry
+
+    def generate(self, particles: Particles, *, seed: int) -> Showers:
+        """Simulate each particle once.
+
+        The same seed gives the same shower for the same `Particles.index`, whatever else is in the batch.
+
+        Raises
+        ------
+        OutOfDomainError
+            If a particle is outside the range the generator knows; names the row and the limit.
+        """
+        ...

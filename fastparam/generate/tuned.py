@@ -1,0 +1,80 @@
+"""A tune as a generator."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from fastparam.errors import FastparamWarning
+from fastparam.files import refuse_existing
+from fastparam.generate import domain, gflash
+from fastparam.geometry.detector import Geometry
+from fastparam.particles import Particles
+from fastparam.showers.showers import Showers
+from fastparam.tunes.file import save_tune
+from fastparam.tunes.tune import Tune
+
+__all__ = ["TunedGenerator"]
+
+#: Samplers by the name that recipes use.
+SAMPLERS = {"gflash": gflash.sample}
+
+
+class TunedGenerator:
+    """Samples showers from a tune.
+
+    Parameters
+    ----------
+    tune : Tune
+    as_pdg : int, optional
+        Sample every particle as if it were this one.
+
+    Attributes
+    ----------
+    tune : Tune
+    name : str
+    geometry : Geometry
+    """
+
+    def __init__(self, tune: Tune, *, as_pdg: int | None = None) -> None:
+        self.tune = tune
+        self.as_pdg = as_pdg
+        self.name = tune.name
+        self.geometry: Geometry = tune.geometry
+
+    def __repr__(self) -> str:
+        return f"<tune {self.name}, recipe {self.tune.recipe.name}, {len(self.tune.slices)} slices>"
+
+    @property
+    def domain(self) -> list[dict[str, object]]:
+        """Particles, energies and directions that can be sampled, as data."""
+        return domain.describe(self.tune)
+
+    def generate(self, particles: Particles, *, seed: int) -> Showers:
+        """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
+        plan = domain.plan(self.tune, particles, self.as_pdg)
+        self._say_if_inclined(particles, plan)
+        return Showers(particles, SAMPLERS[self.tune.recipe.sampler](self.tune, plan, particles, seed), self.geometry)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the tune to a file; an existing one is kept unless `force`."""
+        path = Path(path)
+        refuse_existing(path, force=force)
+        save_tune(path, self.tune)
+
+    def _say_if_inclined(self, particles: Particles, plan: domain.Plan) -> None:
+        if self.geometry.frame == "barrel":
+            return
+        angle = np.arccos(np.clip(particles.direction[:, 2], -1.0, 1.0))
+        supported = np.array([part.max_angle for part in self.tune.slices])[plan.lower]
+        beyond = angle > supported + np.deg2rad(1.0)
+        if beyond.any():
+            warnings.warn(
+                f"{int(beyond.sum())} of {len(particles)} particles are inclined by up to"
+                f" {np.rad2deg(angle.max()):.1f} degrees; the samples of the tune reach"
+                f" {np.rad2deg(supported.max()):.1f} degrees, so these showers are extrapolated along their lines",
+                FastparamWarning,
+                stacklevel=3,
+            )

@@ -1,0 +1,211 @@
+"""`Summary` -> `Tune`: choose the showers of every particle and slice, and fit the recipe's components to them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam.errors import FastparamWarning, FitError, InputError
+from fastparam.fit import layers, longitudinal, radial, response, spots
+from fastparam.fit.fit import Fit
+from fastparam.geometry.detector import Geometry
+from fastparam.particles import particle_name
+from fastparam.summary.points import energy_points
+from fastparam.summary.summarise import cell_depths
+from fastparam.summary.summary import Summary
+from fastparam.tunes.recipe import Recipe
+from fastparam.tunes.slices import in_slice
+from fastparam.tunes.tune import SliceTune, Tune
+
+__all__ = ["MIN_SHOWERS", "check_shower_maximum", "fit_slice", "fit_tune", "profiles_of", "radial_data"]
+
+#: Fewer training showers than this cannot support a tune of a particle and slice (section 7 of the design).
+MIN_SHOWERS = 30
+
+#: How far in X0 the mean shower maximum may be from ln(E / Ec) before energies are taken to be in a wrong unit.
+_MAXIMUM_TOLERANCE = 3.0
+
+_REQUIRED = ("response", "longitudinal", "spots", "layers", "radial")
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit_tune(
+    geometry: Geometry,
+    summary: Summary,
+    recipe: Recipe,
+    *,
+    slices: Sequence[tuple[float, float]] | None,
+    pdgs: Sequence[int] | None = None,
+    name: str | None = None,
+    provenance: dict[str, Any] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    quiet: bool = False,
+) -> Tune:
+    """Fit every particle and slice that the training showers `summary` support.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    summary : Summary
+        Training showers only.
+    recipe : Recipe
+    slices : list of (float, float), or None
+        Edges in eta of a barrel's slices.
+    pdgs : list of int, optional
+        Particles to tune; default all of the sample that the recipe describes.
+    progress : callable
+        Called with a line of text before each particle and slice.
+    quiet : bool
+        Do not warn about what is left out (it is in `Tune.excluded` all the same).
+
+    Raises
+    ------
+    FitError
+        If nothing can be fitted; says why for every particle and slice.
+    """
+    present = [int(p) for p in np.unique(summary.particles.pdg)]
+    parts: list[SliceTune] = []
+    excluded: list[str] = []
+    for pdg in present if pdgs is None else pdgs:
+        if pdg not in recipe.particles:
+            excluded.append(
+                f"{particle_name(pdg)}: the recipe {recipe.name} describes"
+                f" {', '.join(particle_name(p) for p in recipe.particles)} only"
+            )
+            continue
+        for eta in slices if slices is not None else [None]:
+            label = particle_name(pdg) + ("" if eta is None else f", eta {eta[0]:g} to {eta[1]:g}")
+            chosen = (summary.particles.pdg == pdg) & in_slice(summary.particles.eta, eta)
+            if chosen.sum() < MIN_SHOWERS:
+                excluded.append(f"{label}: {int(chosen.sum())} training showers; at least {MIN_SHOWERS} are needed")
+                continue
+            progress(label)
+            try:
+                parts.append(fit_slice(geometry, summary.take(chosen), recipe, pdg, eta))
+            except FitError as error:
+                excluded.append(f"{label}: {error}")
+    if not quiet:
+        for reason in excluded:
+            warnings.warn(f"left out: {reason}", FastparamWarning, stacklevel=2)
+    if not parts:
+        raise FitError("nothing could be tuned; " + "; ".join(excluded or ["the sample has no showers"]))
+    return Tune(
+        name or geometry.name, geometry, recipe, summary.binning, tuple(parts), tuple(excluded), provenance or {}
+    )
+
+
+def fit_slice(
+    geometry: Geometry, showers: Summary, recipe: Recipe, pdg: int, eta: tuple[float, float] | None
+) -> SliceTune:
+    """Fit all components to the showers of one particle and slice.
+
+    Raises
+    ------
+    FitError
+        If a component that sampling needs cannot be fitted at all.
+    """
+    energy, visible = showers.particles.energy, showers.visible
+    points = energy_points(energy)
+    profiles = profiles_of(geometry, showers)
+    components: dict[str, Fit] = {"response": response.fit(energy, visible)}
+    failed: dict[str, str] = {}
+    try:
+        components["resolution"] = response.resolution(energy, visible)
+    except FitError as error:  # a summary for the reader; nothing is sampled from it
+        failed["resolution"] = str(error)
+    components["layer_response"] = layers.response(energy, showers.layer_energy, points, geometry.layer_ids)
+    components["longitudinal"], single = longitudinal.shower_fits(profiles, points)
+    components["spots"] = spots.fit(single, energy, points)
+    components["layers"] = layers.fit(profiles, single.theta, points)
+    components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
+    for name in components:
+        if components[name].failed:
+            failed[name] = "the minimiser found no valid minimum" + (
+                f" (at a limit: {', '.join(components[name].at_limit)})" if components[name].at_limit else ""
+            )
+    angle = 0.0 if geometry.frame == "barrel" else float(np.arccos(np.clip(showers.particles.direction[:, 2], -1, 1)).max())
+    sparse = tuple(float(e) for e, n in zip(points.energy, points.counts, strict=True) if n < MIN_SHOWERS)
+    return SliceTune(
+        pdg, eta, (float(energy.min()), float(energy.max())), angle, len(showers), components, failed, sparse
+    )
+
+
+def profiles_of(geometry: Geometry, showers: Summary) -> longitudinal.Profiles:
+    """Longitudinal profiles of a summary's showers."""
+    return longitudinal.Profiles(
+        showers.particles.energy,
+        np.log(showers.particles.energy / geometry.material.critical_energy),
+        showers.cell_energy,
+        cell_depths(geometry, showers.particles, showers.binning),
+        geometry.layer_medium[showers.binning.cell_layer].astype(np.int64),
+    )
+
+
+def radial_data(geometry: Geometry, showers: Summary, theta: Floats, depths: Floats) -> radial.RadialData:
+    """Cells of depth and radius of a summary's showers; `theta` holds each shower's (ln T, ln alpha)."""
+    binning = showers.binning
+    shower = np.repeat(np.arange(len(showers)), np.diff(showers.offsets))
+    cell = showers.content_bin // binning.n_r
+    groups = binning.coarse_rings()
+    ring = np.searchsorted(groups, showers.content_bin % binning.n_r, side="right") - 1
+    edges = np.append(binning.r_edges[groups], np.inf) / geometry.material.moliere_radius
+    tau = depths.mean(axis=2)[shower, cell] / np.exp(theta[shower, 0])
+    return radial.RadialData(
+        shower,
+        tau,
+        ring.astype(np.int64),
+        showers.content_energy.astype(np.float64),
+        edges,
+        energy_points(showers.particles.energy),
+        showers.particles.energy,
+    )
+
+
+def check_shower_maximum(geometry: Geometry, summary: Summary) -> None:
+    """Refuse electrons and photons whose showers peak where their energy does not allow it.
+
+    The shower maximum lies near ln(E / Ec) (PDG, "Passage of particles through matter": minus 0.5 X0 for electrons,
+    plus 0.5 X0 for photons). Only energies whose maximum would be well inside the detector are judged.
+
+    Raises
+    ------
+    InputError
+        If the mean profile of the sample peaks more than 3 X0 away on average; the likely wrong unit is named.
+    """
+    light = np.flatnonzero(np.isin(summary.particles.pdg, [11, -11, 22]) & (summary.visible > 0))[:2000]
+    if len(light) < 20:
+        return
+    showers = summary.take(light)
+    depths = cell_depths(geometry, showers.particles, showers.binning)
+    width = depths[..., 1] - depths[..., 0]
+    points = energy_points(showers.particles.energy)
+    shifts, weights = [], []
+    for p in range(len(points)):
+        own = points.point == p
+        reach = depths[own].max(axis=(1, 2)).mean()
+        first = np.where(width[own] > 0, depths[own, :, 0], np.inf).min(axis=1).mean()
+        expected = np.log(points.energy[p] / geometry.material.critical_energy)
+        total_width = width[own].sum(axis=0)
+        density = showers.cell_energy[own].sum(axis=0) / np.where(total_width > 0, total_width, np.inf)
+        main = geometry.layer_medium[showers.binning.cell_layer]
+        energy_of = np.bincount(main, weights=showers.cell_energy[own].sum(axis=0))
+        density = np.where(main == np.argmax(energy_of), density, 0.0)
+        found = depths[own].mean(axis=(0, 2))[int(np.argmax(density))]
+        if max(expected, found) + 3.0 > reach or min(expected, found) - 1.0 < first:
+            continue  # the maximum may be hidden behind or in front of what is seen
+        shifts.append(found - expected)
+        weights.append(own.sum())
+    if not shifts:
+        return
+    shift = float(np.average(shifts, weights=weights))
+    if abs(shift) > _MAXIMUM_TOLERANCE:
+        factor = 10.0 ** round(shift / np.log(10.0))
+        raise InputError(
+            f"electrons and photons reach their shower maximum {shift:+.1f} X0 from ln(E/Ec), as if their energies were"
+            f" {factor:g} times what was read; check units: energy of the samples, energy_is, and the layers' materials"
+        )

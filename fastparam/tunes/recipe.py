@@ -1,0 +1,55 @@
+"""Recipes: what a tune is made of, as a small YAML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fastparam.errors import UsageError
+from fastparam.geometry.shipped import find_recipe
+
+__all__ = ["Recipe", "load_recipe"]
+
+
+class Recipe(BaseModel):
+    """A recipe as written in ``tuning/recipes/NAME.yaml``.
+
+    Attributes
+    ----------
+    name, description : str
+    sampler : str
+        Which generator turns the fitted components into showers.
+    particles : list of int
+        Particle codes that the recipe can describe.
+    radial_law : str
+        A key of `fastparam.fit.radial.LAWS`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    description: str
+    sampler: Literal["gflash"]
+    particles: list[int]
+    radial_law: Literal["classical", "smooth"] = "smooth"
+
+
+def load_recipe(path_or_name: str | Path, directory: Path | None = None) -> Recipe:
+    """Read a recipe: a file (relative to `directory`, default the current one) or the name of a shipped one.
+
+    Raises
+    ------
+    UsageError
+        If the file is no recipe; every wrong key is named.
+    """
+    path = find_recipe(path_or_name, directory)
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"{path}: {problems}") from error

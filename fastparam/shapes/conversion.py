@@ -114,8 +114,10 @@ def conversion_sf1(t: float, mu: float, alpha: float, beta: float) -> float:
 def conversion_fraction1(t1: float, t2: float, mu: float, alpha: float, beta: float) -> float:
     """Fraction of the energy between t1 and t2; accurate far in the tail."""
     if t1 > alpha / beta:
-        return conversion_sf1(t1, mu, alpha, beta) - conversion_sf1(t2, mu, alpha, beta)
-    return conversion_cdf1(t2, mu, alpha, beta) - conversion_cdf1(t1, mu, alpha, beta)
+        difference = conversion_sf1(t1, mu, alpha, beta) - conversion_sf1(t2, mu, alpha, beta)
+    else:
+        difference = conversion_cdf1(t2, mu, alpha, beta) - conversion_cdf1(t1, mu, alpha, beta)
+    return 0.0 if difference < 0.0 else difference  # rounding, in intervals of hardly any width
 
 
 @kernel

@@ -121,10 +121,12 @@ def gamma_q1(a: float, x: float) -> float:
 
 @kernel
 def gamma_p_between1(a: float, x1: float, x2: float) -> float:
-    """P(a, x2) - P(a, x1), taken as a difference of Q beyond the bulk, where P is 1 to all digits."""
+    """P(a, x2) - P(a, x1) for x1 <= x2, as a difference of Q beyond the bulk, where P is 1 to all digits."""
     if x1 > a:
-        return gamma_q1(a, x1) - gamma_q1(a, x2)
-    return gamma_p1(a, x2) - gamma_p1(a, x1)
+        difference = gamma_q1(a, x1) - gamma_q1(a, x2)
+    else:
+        difference = gamma_p1(a, x2) - gamma_p1(a, x1)
+    return 0.0 if difference < 0.0 else difference  # rounding, in intervals of hardly any width
 
 
 @kernel

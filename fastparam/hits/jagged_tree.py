@@ -27,7 +27,8 @@ class JaggedTree:
         self._file = file
         self._layout = layout
         self._tree: Any = file.tree(layout.tree, layout.where)
-        self.n_rows = int(self._tree.num_entries)
+        with file.readable():
+            self.n_rows = int(self._tree.num_entries)
 
     @staticmethod
     def recognises(file: RootFile, layout: Layout) -> bool:
@@ -43,7 +44,8 @@ class JaggedTree:
         """Yield rows in order; a chunk holds `batch_hits` hits if the showers are of average size."""
         layout, place = self._layout, f"{self._file.path}: tree '{self._layout.tree}'"
         names = [*layout.primary_branches.values(), *layout.hit_branches.values()]
-        bytes_per_row = self._tree[layout.branches["x"]].uncompressed_bytes / max(1, self.n_rows)
+        with self._file.readable():
+            bytes_per_row = self._tree[layout.branches["x"]].uncompressed_bytes / max(1, self.n_rows)
         step = int(batch_hits / max(bytes_per_row / 4, 1.0))
         first = start
         for chunk in self._file.iterate(self._tree, names, (start, stop), step):

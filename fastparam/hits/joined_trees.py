@@ -36,7 +36,8 @@ class JoinedTrees:
         self._event = layout.branches["event"]
         self._primaries: Any = file.tree(layout.tree, layout.where)
         self._hits: Any = file.tree(str(layout.hits_tree), layout.where)
-        self.n_rows = int(self._primaries.num_entries)
+        with file.readable():
+            self.n_rows = int(self._primaries.num_entries)
 
     @staticmethod
     def recognises(file: RootFile, layout: Layout) -> bool:
@@ -65,7 +66,8 @@ class JoinedTrees:
     def read(self, start: int, stop: int, batch_hits: int) -> Iterator[Columns]:
         """Yield rows in order, `batch_hits` hits at a time."""
         # A smaller batch than the largest basket would only decompress that basket several times.
-        baskets = np.diff(self._hits[self._layout.branches["x"]].entry_offsets)
+        with self._file.readable():
+            baskets = np.diff(self._hits[self._layout.branches["x"]].entry_offsets)
         batch_hits = max(batch_hits, int(baskets.max(initial=0)))
         events, rows = self._numbers()
         count, first, last = self._extents(events, rows, batch_hits)

@@ -26,7 +26,8 @@ class RNTuple:
         self._layout = layout
         self._ntuple: Any = file.tree(layout.tree, layout.where)
         self._place = f"{file.path}: RNTuple '{layout.tree}'"
-        self.n_rows = int(self._ntuple.num_entries)
+        with file.readable():
+            self.n_rows = int(self._ntuple.num_entries)
 
     @staticmethod
     def recognises(file: RootFile, layout: Layout) -> bool:
@@ -55,8 +56,9 @@ class RNTuple:
     def _clusters(self, start: int, stop: int, batch_hits: int) -> Iterator[tuple[int, int]]:
         """Yield ranges of rows that end where clusters end and hold about `batch_hits` hits, if clusters are small."""
         # num_entries_for takes bytes; x alone, at 4 bytes a hit and 8 an offset, counts hits.
-        step = self._ntuple.num_entries_for(4 * batch_hits, filter_name=[self._layout.branches["x"]])
-        ends = np.cumsum([0, *(c.num_entries for c in self._ntuple.cluster_summaries)], dtype=np.int64)
+        with self._file.readable():
+            step = self._ntuple.num_entries_for(4 * batch_hits, filter_name=[self._layout.branches["x"]])
+            ends = np.cumsum([0, *(c.num_entries for c in self._ntuple.cluster_summaries)], dtype=np.int64)
         for a, b in ranges_of_hits(ends, step):
             lo, hi = max(start, int(ends[a])), min(stop, int(ends[b]))
             if lo < hi:

@@ -41,7 +41,7 @@ class RootFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         _check_header(path)
-        with self._readable():
+        with self.readable():
             self._directory: Any = uproot.open({str(path): None})
             self.classes: dict[str, str] = dict(self._directory.classnames(cycle=False))
         # Baskets of one chunk are decompressed side by side; this is most of the time for LZMA.
@@ -66,12 +66,12 @@ class RootFile:
         if name not in tables:
             there = f"it holds {', '.join(tables)}" if tables else "it holds no tree at all"
             raise InputError(f"{self.path}: no tree '{name}'{near(name, tables)}, as {where} names it; {there}")
-        with self._readable():
+        with self.readable():
             return self._directory[name]
 
     def missing(self, name: str, branches: Mapping[str, str], where: str) -> str | None:
         """Say which branches a tree lacks, with near matches; None if it has them all."""
-        with self._readable():
+        with self.readable():
             there = list(self.tree(name, where).keys())
         absent = [f"'{b}' ({role}){near(b, there)}" for role, b in branches.items() if b not in there]
         if not absent:
@@ -91,25 +91,34 @@ class RootFile:
             how=dict,
             decompression_executor=self._pool,
         )
-        while True:
-            with self._readable():
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
+        for start in range(*rows, max(1, step)):
+            with self.readable():
+                chunk: dict[str, Any] = next(chunks)
+            self._check_rows(chunk, start, min(start + max(1, step), rows[1]))
             yield chunk
 
     def rows(self, ntuple: Any, names: list[str], rows: tuple[int, int]) -> dict[str, Any]:
         """Return a dictionary of awkward arrays for the given rows of an RNTuple."""
-        with self._readable():
+        with self.readable():
             columns: dict[str, Any] = ntuple.arrays(
                 filter_name=names, entry_start=rows[0], entry_stop=rows[1], how=dict
             )
+        self._check_rows(columns, *rows)
         return columns
 
+    def _check_rows(self, columns: dict[str, Any], start: int, stop: int) -> None:
+        """Refuse branches that end before the tree does, as a job that died or a branch that was not filled leaves."""
+        for name, values in columns.items():
+            if len(values) != stop - start:
+                raise InputError(
+                    f"{self.path}: branch '{name}' has values for {len(values)} of rows {start} to {stop - 1}; "
+                    "it was not filled in every row: write the file again"
+                )
+
     @contextmanager
-    def _readable(self) -> Iterator[None]:
-        # Damaged bytes surface in uproot as almost any exception (struct, zlib, index, key, its own); nothing but
-        # uproot runs inside this context.
+    def readable(self) -> Iterator[None]:
+        """Turn whatever uproot raises inside into an `InputError`; for calls of uproot and nothing else."""
+        # Damaged bytes surface in uproot as almost any exception (struct, zlib, index, key, its own).
         try:
             yield
         except FastparamError:

@@ -1,0 +1,1 @@
+"""Full simulation against candidates: observables with uncertainties, verdicts, figures and one report."""

@@ -1,0 +1,290 @@
+"""Figures of a comparison: full simulation, candidates, and their difference below, all with uncertainties.
+
+Every figure is drawn from a `Comparison` alone and follows from the registry of observables: a scalar against energy, a
+profile against its axis. Figures use matplotlib's object interface (no global state) and become SVG, so that one HTML
+file holds them. Colours are those of M. Okabe & K. Ito (2008), distinct to colour-blind readers; candidates also differ
+by marker.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure as MplFigure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from fastparam.comparison.observables import by_name
+from fastparam.comparison.page import Figure
+
+if TYPE_CHECKING:
+    from fastparam.comparison.comparison import Comparison
+    from fastparam.comparison.measurement import Measurement
+    from fastparam.comparison.observables import Observable
+
+__all__ = ["COLOURS", "as_figure", "draw", "profile_figure", "scalar_figure"]
+
+Floats = npt.NDArray[np.float64]
+
+#: For candidates, in order; full simulation is black.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("s", "^", "D", "v", "P", "X")
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.linewidth": 0.8,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text: small, sharp, searchable
+    "svg.hashsalt": "fastparam",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+}
+
+
+def as_figure(figure: MplFigure, title: str, caption: str = "") -> Figure:
+    """Turn a matplotlib figure into a self-contained image for a report; `title` doubles as its text alternative."""
+    buffer = io.StringIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    encoded = base64.b64encode(buffer.getvalue().encode()).decode()
+    return Figure(title=title, source=f"data:image/svg+xml;base64,{encoded}", caption=caption)
+
+
+def scalar_figure(comparison: Comparison, observable: str, group: str) -> Figure | None:
+    """Draw a scalar, or a distance, against incident energy; None where it was not measured."""
+    o = by_name(observable)
+    found = [m for m in comparison.measurements if m.observable == observable and _group(comparison, m) == group]
+    if not found:
+        return None
+    energy = np.array([comparison.points[m.point].energy for m in found]) / 1000.0
+    with mpl.rc_context(_STYLE):
+        figure, main, lower = _panels()
+        names = list(found[0].candidates)
+        if o.kind != "distance":
+            _points(
+                main, energy, _stack(found, "reference"), _stack(found, "error"), None, comparison.reference, len(names)
+            )
+        _floor(lower, energy, _stack(found, "floor"))
+        for i, name in enumerate(names):
+            columns = [m.candidates[name] for m in found]
+            values = np.array([d.value[0] for d in columns]), np.array([d.error[0] for d in columns])
+            deviations = np.array([d.deviation[0] for d in columns]), np.array([d.deviation_error[0] for d in columns])
+            _points(main, energy, *values, i, name, len(names))
+            _points(lower, energy, *deviations, i, None, len(names))
+        _limits(lower, comparison, o)
+        for axes in (main, lower):
+            axes.set_xscale("log")
+        _energy_ticks(main, lower, energy)
+        lower.set_xlabel("incident kinetic energy [GeV]")
+        _finish(main, lower, o)
+        if o.log:
+            main.set_yscale("log")
+        return as_figure(figure, f"{o.title}, {group}")
+
+
+def profile_figure(comparison: Comparison, observable: str, point: int, layer: str = "") -> Figure | None:
+    """Draw a profile at one energy, of one layer where the axis repeats per layer; None where it was not measured."""
+    o = by_name(observable)
+    m = comparison.measurement(observable, point)
+    if m is None or m.axis is None:
+        return None
+    chosen = np.array([g == layer for g in m.axis.group], dtype=bool)
+    if not chosen.any():
+        return None
+    low, high = m.axis.low[chosen], m.axis.high[chosen]
+    radial = m.axis.title == "r"
+    centre = np.sqrt(np.maximum(low, 0.4 * high) * high) if radial else 0.5 * (low + high)
+    where = comparison.points[point]
+    with mpl.rc_context(_STYLE):
+        figure, main, lower = _panels()
+        names = list(m.candidates)
+        _histogram(main, low, high, m.reference[chosen], m.error[chosen], comparison.reference)
+        _band(lower, low, high, m.floor[chosen])
+        width = centre * 0.08 if radial else 0.12 * (high - low)
+        for i, name in enumerate(names):
+            d = m.candidates[name]
+            x = centre + width * (i - 0.5 * (len(names) - 1))
+            _points(main, x, d.value[chosen], d.error[chosen], i, name, len(names), line=False)
+            _points(lower, x, d.deviation[chosen], d.deviation_error[chosen], i, None, len(names), line=False)
+        _limits(lower, comparison, o, where.energy)
+        if radial:
+            for axes in (main, lower):
+                axes.set_xscale("log")
+                axes.set_xlim(0.7 * centre[0], high[-1])
+        if o.log and (m.reference[chosen] > 0).any():
+            main.set_yscale("log")
+            positive = m.reference[chosen][m.reference[chosen] > 0]
+            main.set_ylim(max(positive.min() / 3, positive.max() * 1e-6), positive.max() * 12)
+        if m.axis.title == "layer":
+            _layer_ticks(lower, centre, [text for text, wanted in zip(m.axis.label, chosen, strict=True) if wanted])
+        lower.set_xlabel(f"{m.axis.title} [{m.axis.unit}]" if m.axis.unit else m.axis.title)
+        place = ", ".join(part for part in (layer, where.label) if part)
+        _finish(main, lower, o, place, m)
+        return as_figure(figure, f"{o.title}, {where.group}, {place}")
+
+
+def draw(comparison: Comparison, observables: Sequence[str], where: str | int, layer: str = "") -> tuple[Figure, ...]:
+    """Draw those of the observables that exist: of a group (by name) against energy, or of a point (by number)."""
+    drawn = [
+        scalar_figure(comparison, name, where)
+        if isinstance(where, str)
+        else profile_figure(comparison, name, where, layer)
+        for name in observables
+    ]
+    return tuple(f for f in drawn if f is not None)
+
+
+def _group(comparison: Comparison, m: Measurement) -> str:
+    return comparison.points[m.point].group
+
+
+def _stack(found: Sequence[Measurement], attribute: str) -> Floats:
+    return np.array([getattr(m, attribute)[0] for m in found])
+
+
+def _panels() -> tuple[MplFigure, Any, Any]:
+    """Make a figure with a main panel and one for deviations below, sharing their abscissa."""
+    figure = MplFigure(figsize=(4.6, 4.0))
+    # Fixed margins: fitting them to the labels takes longer than drawing.
+    figure.subplots_adjust(left=0.165, right=0.975, bottom=0.12, top=0.935, hspace=0.05)
+    main, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (2.2, 1.0)})
+    return figure, main, lower
+
+
+def _points(
+    axes: Any, x: Floats, y: Floats, sigma: Floats, candidate: int | None, label: str | None, n: int, line: bool = True
+) -> None:
+    """Draw values with error bars; `candidate` None is full simulation."""
+    colour = "black" if candidate is None else COLOURS[candidate % len(COLOURS)]
+    marker = "o" if candidate is None else _MARKERS[candidate % len(_MARKERS)]
+    shown = np.isfinite(y)
+    if line and n > 0 and candidate is not None:
+        x = x * (1.0 + 0.012 * (candidate + 1))  # beside the reference, not on top of it
+    axes.errorbar(
+        x[shown],
+        y[shown],
+        yerr=np.where(np.isfinite(sigma), sigma, 0.0)[shown],
+        fmt=marker,
+        linestyle="-" if line else "none",
+        linewidth=0.8,
+        elinewidth=0.9,
+        markersize=4.5 if line else 3.2,
+        markerfacecolor="white" if candidate is None else colour,
+        color=colour,
+        label=label,
+        zorder=3 if candidate is None else 4,
+    )
+
+
+def _histogram(axes: Any, low: Floats, high: Floats, y: Floats, sigma: Floats, label: str) -> None:
+    """Draw full simulation as steps with a band of one standard error; gaps stay gaps."""
+    for first, last in _runs(low, high):
+        edges = np.append(low[first:last], high[last - 1])
+        values, band = y[first:last], np.where(np.isfinite(sigma), sigma, 0.0)[first:last]
+        axes.stairs(values, edges, color="black", linewidth=1.1, baseline=None, label=label if first == 0 else None)
+        axes.stairs(values + band, edges, baseline=values - band, fill=True, color="black", alpha=0.18, linewidth=0)
+
+
+def _band(axes: Any, low: Floats, high: Floats, floor: Floats) -> None:
+    """Shade what statistics of the reference alone allow."""
+    for first, last in _runs(low, high):
+        edges = np.append(low[first:last], high[last - 1])
+        band = np.where(np.isfinite(floor), floor, 0.0)[first:last]
+        axes.stairs(band, edges, baseline=-band, fill=True, color="black", alpha=0.15, linewidth=0)
+
+
+def _floor(axes: Any, x: Floats, floor: Floats) -> None:
+    band = np.where(np.isfinite(floor), floor, 0.0)
+    axes.fill_between(x, -band, band, color="black", alpha=0.15, linewidth=0)
+
+
+def _runs(low: Floats, high: Floats) -> list[tuple[int, int]]:
+    """Return first and behind-last entries of stretches whose bins touch (bins in depth have gaps of dead material)."""
+    touching = np.abs(low[1:] - high[:-1]) <= 0.05 * (high - low)[1:]
+    starts = [0, *(np.flatnonzero(~touching) + 1).tolist()]
+    return list(zip(starts, [*starts[1:], len(low)], strict=True))
+
+
+def _limits(axes: Any, comparison: Comparison, o: Observable, energy: float | None = None) -> None:
+    """Draw the limits of deviations as dashed lines, over the judged energies if the abscissa is energy."""
+    for limit in comparison.limits:
+        if limit.observable != o.name or (energy is not None and not limit.low <= energy <= limit.high):
+            continue
+        for sign in (-1.0, 1.0):
+            if energy is None:
+                top = max(p.energy for p in comparison.points)
+                span = np.array([limit.low, max(min(limit.high, top), limit.low)]) / 1000.0
+                axes.plot(span, [sign * limit.value] * 2, "--", color="0.35", linewidth=0.9)
+            else:
+                axes.axhline(sign * limit.value, linestyle="--", color="0.35", linewidth=0.9)
+
+
+def _energy_ticks(main: Any, lower: Any, energy: Floats) -> None:
+    """Label the energies of the points themselves, as many as fit."""
+    labelled: list[float] = []
+    for e in energy:
+        if not labelled or e > 1.35 * labelled[-1]:
+            labelled.append(float(e))
+    for axes in (main, lower):
+        axes.xaxis.set_major_locator(FixedLocator(labelled))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(0.8 * energy.min(), 1.25 * energy.max())
+
+
+def _layer_ticks(axes: Any, centre: Floats, labels: list[str]) -> None:
+    """Name as many layers as fit; what all names begin with is said by the axis."""
+    words = [text.rsplit(" ", 1) for text in labels]
+    if all(len(parts) == 2 and parts[0] == words[0][0] for parts in words):
+        labels = [parts[1] for parts in words]
+    room = 40  # characters
+    every = max(1, int(np.ceil(sum(len(text) + 2 for text in labels) / room)))
+    axes.set_xticks(centre[::every], labels[::every])
+
+
+def _finish(main: Any, lower: Any, o: Observable, place: str = "", m: Measurement | None = None) -> None:
+    """Label the panels, and keep poorly known entries from setting the scale of the lower one."""
+    main.set_title(o.title, loc="left")
+    main.set_title(place, loc="right")
+    main.set_ylabel(f"[{o.unit}]" if o.unit else "")
+    unit = {"relative": "%", "maximum": "% of max."}.get(o.scale, o.unit)
+    what = "cand./full − 1" if o.scale == "relative" else "distance" if o.kind == "distance" else "cand. − full"
+    lower.set_ylabel(f"{what} [{unit}]" if unit else what, fontsize=8.0)
+    lower.axhline(0.0, color="black", linewidth=0.8)
+    if m is not None:
+        known = [np.abs(d.deviation[d.testable]) + d.deviation_error[d.testable] for d in m.candidates.values()]
+        largest = max((float(k.max()) for k in known if len(k)), default=0.0)
+        largest = min(largest, 100.0) if o.scale == "relative" else largest
+        if largest > 0:
+            lower.set_ylim(-1.15 * largest, 1.15 * largest)
+    for axes in (main, lower):
+        axes.yaxis.set_label_coords(-0.145, 0.5)
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                _decades(axis)
+    bottom, top = main.get_ylim()
+    if main.get_yscale() == "linear":  # room for the legend
+        main.set_ylim(bottom, top + 0.25 * (top - bottom))
+    main.legend(loc="upper right", ncols=2, handlelength=1.4, columnspacing=1.0)
+
+
+def _decades(axis: Any) -> None:
+    """Write powers of ten in plain characters: mathematical typesetting is slow and needs its own fonts."""
+    axis.set_minor_formatter(NullFormatter())
+    if not isinstance(axis.get_major_locator(), FixedLocator):
+        axis.set_major_formatter(FuncFormatter(_power))
+
+
+def _power(value: float, _: int) -> str:
+    if 1e-3 < value < 1e4:
+        return f"{value:g}"
+    return "10" + str(round(np.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

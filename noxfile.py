@@ -45,7 +45,12 @@ def minimums(session: nox.Session) -> None:
 def nojit(session: nox.Session) -> None:
     """Run the fast tests with kernels as plain Python: indices out of range raise, coverage sees every line."""
     session.install(".[test]")
-    session.run("python", "-m", "pytest", "-m", "not slow", *session.posargs, env={"NUMBA_DISABLE_JIT": "1"})
+    # These compare with compiled code, or need its IEEE arithmetic: where it gives inf, plain Python raises.
+    compiled = "compiled or ends_of_the_range or intervals_add_up"
+    # The hashes of fastparam.random are defined modulo 2**64.
+    modular = "ignore:overflow encountered in scalar:RuntimeWarning"
+    arguments = ("-m", "not slow", "-k", f"not ({compiled})", "-W", modular, *session.posargs)
+    session.run("python", "-m", "pytest", *arguments, env={"NUMBA_DISABLE_JIT": "1"})
 
 
 @nox.session

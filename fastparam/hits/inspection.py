@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.errors import FastparamError, FastparamWarning
+from fastparam.errors import FastparamError
 from fastparam.hits.batches import BATCH_HITS, check_first_batch, read_file_particles
 from fastparam.hits.layout import sample_files
 from fastparam.particles import Particles
@@ -38,7 +37,7 @@ class Inspection:
         One per particle and range of eta, in ascending order: pdg, number of showers, lowest and highest kinetic
         energy (MeV), lowest and highest eta (None in a planar detector).
     problems : list of str
-        Errors and warnings, one per file and kind.
+        Errors, at most one per file.
     """
 
     rows: int
@@ -50,6 +49,11 @@ def inspect(geometry: Geometry) -> Inspection:
     """Read the primaries of all rows and the first batch of hits of every entry of the samples.
 
     Errors do not stop the inspection: each becomes one of `Inspection.problems`.
+
+    Warns
+    -----
+    FastparamWarning
+        Per entry: hits of negative energy, showers without hits, hits outside every layer.
     """
     try:
         files = sample_files(geometry)
@@ -59,16 +63,13 @@ def inspect(geometry: Geometry) -> Inspection:
     problems: list[str] = []
     entries: set[int] = set()
     for file in files:
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter("always", FastparamWarning)
-            try:
-                parts.append(read_file_particles(file, 0))
-                if file.entry not in entries:
-                    entries.add(file.entry)
-                    check_first_batch(geometry, file, BATCH_HITS)
-            except FastparamError as error:
-                problems.append(str(error))
-        problems += [str(note.message) for note in notes if issubclass(note.category, FastparamWarning)]
+        try:
+            parts.append(read_file_particles(file, 0))
+            if file.entry not in entries:
+                entries.add(file.entry)
+                check_first_batch(geometry, file, BATCH_HITS)
+        except FastparamError as error:
+            problems.append(str(error))
     particles = Particles.concatenate(parts) if parts else None
     if particles is None:
         return Inspection(0, [], problems)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastparam.geometry.load import load_geometry
     from fastparam.particles import Particles
     from fastparam.showers.showers import Showers
-    from fastparam.tunes.build import tune
+    from fastparam.workflow.tune import tune
 
 __version__ = "0.1.0"
 
@@ -37,7 +37,7 @@ _HOME = {
     "compare": "fastparam.comparison.compare",
     "load": "fastparam.generate.registry",
     "load_geometry": "fastparam.geometry.load",
-    "tune": "fastparam.tunes.build",
+    "tune": "fastparam.workflow.tune",
 }
 
 

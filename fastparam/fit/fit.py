@@ -12,7 +12,7 @@ from scipy import stats
 if TYPE_CHECKING:
     from iminuit import Minuit
 
-__all__ = ["Fit", "from_minuit"]
+__all__ = ["Fit", "from_minuit", "minimise"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,6 +74,20 @@ class Fit:
 
     def __getitem__(self, name: str) -> float:
         return float(self.values[self.names.index(name)])
+
+
+def minimise(minuit: Minuit) -> None:
+    """Run MIGRAD and HESSE until both agree on a minimum, at most three times.
+
+    HESSE recomputes the estimated distance to the minimum with the exact curvature, which can show that MIGRAD stopped
+    early; starting again from there ends it.
+    """
+    for strategy in (1, 1, 2):
+        minuit.strategy = strategy
+        minuit.migrad(ncall=20_000)
+        minuit.hesse()
+        if minuit.valid:
+            return
 
 
 def from_minuit(

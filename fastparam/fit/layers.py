@@ -99,9 +99,7 @@ def evaluate(layers: Fit, energy: Floats) -> Floats:
     return factors
 
 
-def response(
-    energy: Floats, layer_energy: Floats, points: EnergyPoints, layer_ids: npt.NDArray[np.int32]
-) -> Fit:
+def response(energy: Floats, layer_energy: Floats, points: EnergyPoints, layer_ids: npt.NDArray[np.int32]) -> Fit:
     """Fit the mean share of the incident energy seen in every layer; resolution per layer as diagnostics.
 
     Parameters

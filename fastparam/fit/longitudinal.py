@@ -30,7 +30,7 @@ from iminuit import Minuit
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.errors import FitError
-from fastparam.fit.fit import Fit, from_minuit
+from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.shapes.incomplete_gamma import gamma_p1
 from fastparam.summary.points import EnergyPoints, energy_points
 
@@ -42,6 +42,8 @@ __all__ = ["Profiles", "evaluate", "fit", "gamma_fractions", "shower_fits"]
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("t0", "t1", "a0", "a1", "st0", "st1", "sa0", "sa1", "r0", "r1")
+
+_QUANTITIES = ("mean_ln_t", "mean_ln_alpha", "sigma_ln_t", "sigma_ln_alpha", "rho")
 
 #: Fewest depth cells with energy from which two shape parameters and a normalisation can be told apart.
 MIN_CELLS = 4
@@ -80,7 +82,7 @@ class Profiles:
 
 
 @kernel
-def _fractions(t, alpha, depths, out):  # type: ignore[no-untyped-def]
+def _fractions(t: Any, alpha: Any, depths: Any, out: Any) -> None:
     """Share of a gamma profile with maximum t and shape alpha in each depth range."""
     beta = (alpha - 1.0) / t
     edge, at_edge = -1.0, 0.0
@@ -97,7 +99,9 @@ def _fractions(t, alpha, depths, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _log_likelihood(ln_t, ln_alpha, weights, depths, medium, n_media, work, norm):  # type: ignore[no-untyped-def]
+def _log_likelihood(
+    ln_t: Any, ln_alpha: Any, weights: Any, depths: Any, medium: Any, n_media: Any, work: Any, norm: Any
+) -> float:
     """Multinomial ln L of one shower; `weights` are its cell energies times N_eff / visible energy."""
     _fractions(math.exp(ln_t), math.exp(ln_alpha), depths, work)
     for m in range(n_media):
@@ -112,7 +116,9 @@ def _log_likelihood(ln_t, ln_alpha, weights, depths, medium, n_media, work, norm
 
 
 @parallel_kernel
-def _maximise(cells, depths, medium, n_media, n_eff, prior, theta, expansion):  # type: ignore[no-untyped-def]
+def _maximise(
+    cells: Any, depths: Any, medium: Any, n_media: Any, n_eff: Any, prior: Any, theta: Any, expansion: Any
+) -> None:
     """Move theta (n, 2) to each shower's posterior maximum; expansion (n, 5): gradient and Hessian of ln L there.
 
     prior (n, 5): mean ln T, mean ln alpha, and the inverse covariance (tt, aa, ta).
@@ -177,8 +183,8 @@ def _maximise(cells, depths, medium, n_media, n_eff, prior, theta, expansion):  
 
 
 @parallel_kernel
-def _residuals(cells, depths, medium, n_media, theta, smallest, out):  # type: ignore[no-untyped-def]
-    """out (n, 2): chi2 for one deposit and its degrees of freedom, neighbouring cells joined to at least `smallest`."""
+def _residuals(cells: Any, depths: Any, medium: Any, n_media: Any, theta: Any, smallest: Any, out: Any) -> None:
+    """Out (n, 2): chi2 for one deposit and its degrees of freedom, neighbouring cells joined to at least `smallest`."""
     for i in prange(len(theta)):
         n_cells = cells.shape[1]
         work, norm, held = np.empty(n_cells), np.zeros(n_media), np.zeros(n_media)
@@ -210,7 +216,7 @@ def _residuals(cells, depths, medium, n_media, theta, smallest, out):  # type: i
 
 
 @kernel
-def _marginal(theta, expansion, mean_t, mean_a, sigma_t, sigma_a, rho):  # type: ignore[no-untyped-def]
+def _marginal(theta: Any, expansion: Any, mean_t: Any, mean_a: Any, sigma_t: Any, sigma_a: Any, rho: Any) -> float:
     """Sum over showers of the log marginal likelihood, up to a constant (module docstring)."""
     total = 0.0
     for i in range(len(theta)):
@@ -235,7 +241,7 @@ def gamma_fractions(ln_t: Floats, ln_alpha: Floats, depths: Floats) -> Floats:
 
 
 @parallel_kernel
-def _all_fractions(ln_t, ln_alpha, depths, out):  # type: ignore[no-untyped-def]
+def _all_fractions(ln_t: Any, ln_alpha: Any, depths: Any, out: Any) -> None:
     for i in prange(len(ln_t)):
         _fractions(math.exp(ln_t[i]), math.exp(ln_alpha[i]), depths[i], out[i])
 
@@ -310,10 +316,12 @@ def shower_fits(profiles: Profiles, points: EnergyPoints) -> tuple[Fit, ShowerFi
         minuit = _population(theta, _semidefinite(expansion), ln_y, minuit)
         prior = _prior(np.array(minuit.values), ln_y)
     assert minuit is not None
-    minuit.hesse()
+    minimise(minuit)
     fit_ = _as_fit(minuit, theta, _semidefinite(expansion), ln_y, energy, point, points)
     everything = np.empty((len(profiles), 2))
-    everything[:, 0], everything[:, 1] = (evaluate(fit_.values, profiles.ln_y)[k] for k in ("mean_ln_t", "mean_ln_alpha"))
+    everything[:, 0], everything[:, 1] = (
+        evaluate(fit_.values, profiles.ln_y)[k] for k in ("mean_ln_t", "mean_ln_alpha")
+    )
     everything[used] = theta
     return fit_, ShowerFits(everything, expansion, used, law, law_cov, n_eff_points, n_eff_errors)
 
@@ -369,7 +377,7 @@ def _semidefinite(expansion: Floats) -> Floats:
 def _n_eff_law(
     residuals: Floats, energy: Floats, point: npt.NDArray[np.int64], n_points: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Number of effective deposits per energy point, degrees of freedom over chi2 of one deposit, and its power law."""
+    """Measure N_eff per energy point (degrees of freedom over the chi2 of one deposit), and fit its power law."""
     good = residuals[:, 1] > 0
     value, error, x = np.full(n_points, np.nan), np.full(n_points, np.nan), np.full(n_points, np.nan)
     for p in range(n_points):
@@ -410,7 +418,9 @@ def _laws(parameters: Sequence[float], a: float, b: float) -> Floats:
     return np.array([_line(p[2 * j], p[2 * j + 1], a, b) for j in range(5)]).ravel()
 
 
-_END_NAMES = tuple(f"{q}_{end}" for q in ("T", "alpha", "inv_sigma_T", "inv_sigma_alpha", "rho") for end in ("low", "high"))
+_END_NAMES = tuple(
+    f"{q}_{end}" for q in ("T", "alpha", "inv_sigma_T", "inv_sigma_alpha", "rho") for end in ("low", "high")
+)
 
 
 def _prior(end_values: Floats, ln_y: Floats) -> Floats:
@@ -436,9 +446,7 @@ def _population(theta: Floats, expansion: Floats, ln_y: Floats, previous: Minuit
 
     def cost(*p: float) -> float:
         law = evaluate(_laws(p, a, b), ln_y)
-        return -2.0 * _marginal(
-            theta, expansion, law["mean_ln_t"], law["mean_ln_alpha"], law["sigma_ln_t"], law["sigma_ln_alpha"], law["rho"]
-        )
+        return -2.0 * _marginal(theta, expansion, *(law[q] for q in _QUANTITIES))
 
     if previous is not None:
         start = list(previous.values)
@@ -488,7 +496,6 @@ def _as_fit(
     ends = from_minuit(minuit, energy=energy)
     values = _laws(list(ends.values), a, b)
     free: dict[str, list[float]] = {"energy": []}
-    quantities = ("mean_ln_t", "mean_ln_alpha", "sigma_ln_t", "sigma_ln_alpha", "rho")
     gain, n_points = 0.0, 0
     for p in range(len(points)):
         own = point == p
@@ -497,9 +504,7 @@ def _as_fit(
         single = _population(theta[own], expansion[own], np.zeros(int(own.sum())), None)
         single.hesse()
         law = evaluate(values, ln_y[own])
-        constrained = -2.0 * _marginal(
-            theta[own], expansion[own], *(law[q] for q in quantities)
-        )
+        constrained = -2.0 * _marginal(theta[own], expansion[own], *(law[q] for q in _QUANTITIES))
         gain += constrained - float(single.fval)
         n_points += 1
         t, alpha, inv_t, inv_a, rho = (float(single.values[2 * j]) for j in range(5))
@@ -507,7 +512,7 @@ def _as_fit(
         numbers = [math.log(t), math.log(alpha), 1 / inv_t, 1 / inv_a, rho]
         errors = [e[0] / t, e[1] / alpha, e[2] / inv_t**2, e[3] / inv_a**2, e[4]]
         free["energy"].append(float(points.energy[p]))
-        for q, v, s in zip(quantities, numbers, errors, strict=True):
+        for q, v, s in zip(_QUANTITIES, numbers, errors, strict=True):
             free.setdefault(q, []).append(v)
             free.setdefault(f"{q}_error", []).append(s)
     n_parameters = 10 if b > a else 5

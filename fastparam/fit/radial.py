@@ -29,7 +29,7 @@ import numpy.typing as npt
 from iminuit import Minuit
 
 from fastparam.errors import FitError
-from fastparam.fit.fit import Fit, from_minuit
+from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.summary.points import EnergyPoints
 
 __all__ = ["LAWS", "TAU_EDGES", "RadialData", "evaluate", "fit"]
@@ -184,12 +184,7 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
         for name in form.energy:
             minuit.fixed[name] = True
     minuit.simplex(ncall=3000)
-    for strategy in (1, 1, 2):
-        minuit.strategy = strategy
-        minuit.migrad(ncall=20_000)
-        if minuit.valid:
-            break
-    minuit.hesse()
+    minimise(minuit)
     values = np.array(minuit.values)
     described = predicted(values)
     expected = described * n_eff[good, None]
@@ -222,7 +217,7 @@ def _effective_deposits(
     fractions: Floats,
     n_showers: int,
 ) -> Floats:
-    """Number of independent deposits that would give each row's ring fractions the spread seen between showers.
+    """Find the number of independent deposits that give each row's ring fractions the spread seen between showers.
 
     For k deposits the summed squared deviation of ring energies, each over its expectation, has the mean n_r - 1; the
     energies w of single showers in a row deviate from w_total f by an amount that the showers themselves tell.
@@ -265,4 +260,5 @@ def _sandwich(minuit, predicted, row, shower, ring, share, good, scale) -> Float
         gradient[:, i] = np.bincount(shower[use], weights=contribution, minlength=len(gradient))
     centred = gradient - gradient.mean(axis=0)
     # minuit's covariance is the inverse of the Hessian of ln L: errordef 1 on -2 ln L.
-    return inverse @ (centred.T @ centred) @ inverse
+    covariance: Floats = inverse @ (centred.T @ centred) @ inverse
+    return covariance

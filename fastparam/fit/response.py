@@ -25,7 +25,7 @@ from iminuit import Minuit
 from iminuit.cost import LeastSquares
 
 from fastparam.errors import FitError
-from fastparam.fit.fit import Fit, from_minuit
+from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.summary.points import EnergyPoints, energy_points
 
 __all__ = ["fit", "moments", "quantile", "resolution", "zero_probability"]
@@ -68,7 +68,7 @@ def fit(energy: Floats, visible: Floats) -> Fit:
     offset, orders = _choose(u, x, n_points)
     y, _ = _forward(x, offset)
     minuit = _maximise(u, y, orders, None)
-    minuit.hesse()
+    minimise(minuit)
     settings = {"offset": offset, "orders": list(orders), "zero": _fit_zeros(np.log(energy / 1000.0), seen)}
     provisional = from_minuit(minuit, energy=energy, settings=settings)
     chi2, ndf, diagnostics = _against_points(provisional, energy[seen], x, points)
@@ -81,8 +81,10 @@ def quantile(response: Fit, u: Floats, z: Floats) -> Floats:
     y = location + scale * np.sinh((np.arcsinh(z) + skewness) / tail)
     offset = response.settings["offset"]
     if offset is None:
-        return np.exp(y)
-    return np.clip(1.0 + offset - np.exp(np.minimum(y, 0.0)), 0.0, 1.0)
+        ratio: Floats = np.exp(y)
+    else:
+        ratio = np.clip(1.0 + offset - np.exp(np.minimum(y, 0.0)), 0.0, 1.0)
+    return ratio
 
 
 def zero_probability(response: Fit, u: Floats) -> Floats:
@@ -90,11 +92,12 @@ def zero_probability(response: Fit, u: Floats) -> Floats:
     zero = response.settings["zero"]
     if not zero:
         return np.zeros_like(u)
-    return 1.0 / (1.0 + np.exp(-(zero[0] + zero[1] * u)))
+    probability: Floats = 1.0 / (1.0 + np.exp(-(zero[0] + zero[1] * u)))
+    return probability
 
 
 def moments(response: Fit, u: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the visible ratio at u = ln(E / GeV), each (n,), showers without energy included."""
+    """Mean and standard deviation of the visible ratio at u = ln(E / GeV), each (n,); empty showers included."""
     x = quantile(response, u[:, None], _NODES[None, :])
     seen = 1.0 - zero_probability(response, u)
     mean, square = seen * (x @ _WEIGHTS), seen * (x**2 @ _WEIGHTS)
@@ -131,8 +134,7 @@ def resolution(energy: Floats, visible: Floats) -> Fit:
     minuit.limits = [(0, None), (0, None)]
     if len(e) < 2:
         minuit.values["b"], minuit.fixed["b"] = 0.0, True
-    minuit.migrad()
-    minuit.hesse()
+    minimise(minuit)
     return from_minuit(
         minuit,
         energy=energy,
@@ -167,7 +169,7 @@ def _choose(u: Floats, x: Floats, n_points: int) -> tuple[float | None, tuple[in
 
 
 def _forward(x: Floats, offset: float | None) -> tuple[Floats, Floats]:
-    """Transformed ratio y, and ln |dy/dx|."""
+    """Return the transformed ratio y, and ln |dy/dx|."""
     y = np.log(x) if offset is None else np.log(1.0 + offset - x)
     return y, -y
 
@@ -187,8 +189,9 @@ def _log_density(values: Any, u: Floats, y: Floats, orders: Sequence[int]) -> Fl
     location, scale, skewness, tail = _evaluate(values, u, orders)
     w = np.clip((y - location) / scale, -1e100, 1e100)
     a = np.clip(tail * np.arcsinh(w) - skewness, -30.0, 30.0)
-    density: Floats = np.log(tail * np.cosh(a) / scale) - 0.5 * np.log1p(w**2) - 0.5 * np.sinh(a) ** 2
-    return density - 0.5 * np.log(2 * np.pi)
+    normal = 0.5 * np.sinh(a) ** 2 + 0.5 * np.log(2 * np.pi)
+    density: Floats = np.log(tail * np.cosh(a) / scale) - 0.5 * np.log1p(w**2) - normal
+    return density
 
 
 def _maximise(u: Floats, y: Floats, orders: Sequence[int], previous: Minuit | None) -> Minuit:
@@ -249,7 +252,9 @@ def _against_points(
         sample = x[own]
         m, s = sample.mean(), sample.std(ddof=1)
         kurtosis = ((sample - m) ** 4).mean() / s**4
-        rows.append((points.energy[p], m, s / np.sqrt(n), s, s * np.sqrt(max(kurtosis - 1, 0.1) / (4 * n)), law_mean, law_rms))
+        rows.append(
+            (points.energy[p], m, s / np.sqrt(n), s, s * np.sqrt(max(kurtosis - 1, 0.1) / (4 * n)), law_mean, law_rms)
+        )
     table = np.array(rows).T.reshape(len(keys), -1)
     d = dict(zip(keys, table, strict=True))
     chi2 = float((((d["mean"] - d["law_mean"]) / d["mean_error"]) ** 2).sum())

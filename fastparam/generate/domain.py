@@ -72,7 +72,7 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
 
 
 def describe(tune: Tune) -> list[dict[str, object]]:
-    """The domain as data: one entry per slice with pdg, energy range in MeV, eta range or largest angle."""
+    """Return the domain as data: one entry per slice with pdg, energy range in MeV, eta range or largest angle."""
     return [
         {
             "pdg": part.pdg,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +61,18 @@ class _Segments:
     whole: npt.NDArray[np.bool_]  # of the layer: the period is one segment, hits go anywhere in the active medium
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What is drawn once per shower: visible energy in MeV, ln T, ln alpha, and the factors (n, n_media)."""
+
+    visible: Floats
+    ln_t: Floats
+    ln_alpha: Floats
+    factor: Floats
+
+
 @parallel_kernel
-def _latents(seed, index, z, u):  # type: ignore[no-untyped-def]
+def _latents(seed: Any, index: Any, z: Any, u: Any) -> None:
     for i in prange(len(index)):
         state = stream(seed, index[i], _VISIBLE)
         z[i] = normal(state)
@@ -70,22 +80,23 @@ def _latents(seed, index, z, u):  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def _shapes(seed, index, mean_t, mean_a, sigma_t, sigma_a, rho, mean_spots, ln_t, ln_alpha, n_spots):  # type: ignore[no-untyped-def]
+def _shapes(seed: Any, index: Any, law: Any, mean_spots: Any, ln_t: Any, ln_alpha: Any, n_spots: Any) -> None:
+    """`law` (n, 5): mean ln T, mean ln alpha, sigma of both, correlation."""
     for i in prange(len(index)):
         state = stream(seed, index[i], _SHAPE)
-        r = min(max(rho[i], -1.0), 1.0)
+        r = min(max(law[i, 4], -1.0), 1.0)
         a, b = math.sqrt(0.5 * (1.0 + r)), math.sqrt(0.5 * (1.0 - r))
         for _ in range(1000):
             z1, z2 = normal(state), normal(state)
-            ln_t[i] = mean_t[i] + sigma_t[i] * (a * z1 + b * z2)
-            ln_alpha[i] = mean_a[i] + sigma_a[i] * (a * z1 - b * z2)
+            ln_t[i] = law[i, 0] + law[i, 2] * (a * z1 + b * z2)
+            ln_alpha[i] = law[i, 1] + law[i, 3] * (a * z1 - b * z2)
             if ln_alpha[i] > _MIN_LN_ALPHA:
                 break
         n_spots[i] = max(poisson(state, mean_spots[i]), 1)
 
 
 @kernel
-def _along(barrel, x, y, z, ux, uy, uz, target):  # type: ignore[no-untyped-def]
+def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz: float, target: float) -> float:
     """Path from (x, y, z) along u to the surface of radius or z `target`; NaN if the line misses it."""
     if not barrel:
         return (target - z) / uz
@@ -100,10 +111,16 @@ def _along(barrel, x, y, z, ux, uy, uz, target):  # type: ignore[no-untyped-def]
 
 @parallel_kernel
 def _place(
-    seed, index, offsets, first, visible, ln_t, ln_alpha, factor, medium,
-    seg_layer, seg_f0, seg_f1, whole, t_in, t_out, s_in, s_out, a_in, a_out, core, tail, weight, r_max,
-    origin, u, e1, e2, barrel, layer_from, layer_to, period_from, period_to, x, y, z, e, layer,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, factor: Any, medium: Any,
+    seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
+    r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
+    period_from: Any, period_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
+) -> None:  # fmt: skip
+    """Place all spots.
+
+    t, period and active (n, 2, L) are where each line enters and leaves the layers' periods, in X0 and in mm, and their
+    active media, in mm; widths (n, 3, n_segments) holds R_C and R_T in Moliere radii and the core weight.
+    """
     n_segments, n_layers = len(seg_layer), len(layer_from)
     for i in prange(len(index)):
         low, high = offsets[first + i], offsets[first + i + 1]
@@ -117,8 +134,8 @@ def _place(
         edge, at_edge = -1.0, 0.0
         for k in range(n_segments):
             m = seg_layer[k]
-            a = t_in[i, m] + seg_f0[k] * (t_out[i, m] - t_in[i, m])
-            b = t_in[i, m] + seg_f1[k] * (t_out[i, m] - t_in[i, m])
+            a = t[i, 0, m] + seg_f0[k] * (t[i, 1, m] - t[i, 0, m])
+            b = t[i, 0, m] + seg_f1[k] * (t[i, 1, m] - t[i, 0, m])
             if a != edge:
                 at_edge = gamma_p1(alpha, beta * a)
             upper = gamma_p1(alpha, beta * b)
@@ -140,12 +157,14 @@ def _place(
             below = table[k - 1] if k > 0 else 0.0
             inner = (wanted - below) / max(table[k] - below, 1e-300)
             if whole[m]:
-                s = a_in[i, m] + inner * (a_out[i, m] - a_in[i, m])
+                s = active[i, 0, m] + inner * (active[i, 1, m] - active[i, 0, m])
             else:
-                s = s_in[i, m] + (seg_f0[k] + inner * (seg_f1[k] - seg_f0[k])) * (s_out[i, m] - s_in[i, m])
+                s = period[i, 0, m] + (seg_f0[k] + inner * (seg_f1[k] - seg_f0[k])) * (
+                    period[i, 1, m] - period[i, 0, m]
+                )
 
-            v, p = uniform(state), weight[i, k]
-            radius = core[i, k] if v < p else tail[i, k]
+            v, p = uniform(state), widths[i, 2, k]
+            radius = moliere * (widths[i, 0, k] if v < p else widths[i, 1, k])
             v = v / p if v < p else (v - p) / (1.0 - p)
             v *= r_max * r_max / (r_max * r_max + radius * radius)
             r = radius * math.sqrt(v / (1.0 - v))
@@ -196,10 +215,10 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     z, u = np.empty(n), np.empty(n)
     _latents(seed, index, z, u)
     ln_e = np.log(particles.energy / 1000.0)
-    ratio = _blend(
-        tune, plan, lambda part, rows: response.quantile(part.components["response"], ln_e[rows], z[rows])
+    ratio = _blend(tune, plan, lambda part, rows: response.quantile(part.components["response"], ln_e[rows], z[rows]))
+    empty = u < _blend(
+        tune, plan, lambda part, rows: response.zero_probability(part.components["response"], ln_e[rows])
     )
-    empty = u < _blend(tune, plan, lambda part, rows: response.zero_probability(part.components["response"], ln_e[rows]))
     visible = np.where(empty, 0.0, ratio * particles.energy)
     ln_y = np.log(particles.energy / tune.geometry.material.critical_energy)
     law = _blend(
@@ -209,26 +228,25 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
             list(longitudinal.evaluate(part.components["longitudinal"].values, ln_y[rows]).values())
         ),
     )
-    mean_spots = _blend(
-        tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows])
-    )
+    mean_spots = _blend(tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows]))
     factor = _blend(tune, plan, lambda part, rows: layers.evaluate(part.components["layers"], particles.energy[rows]))
     ln_t, ln_alpha, n_spots = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
-    _shapes(seed, index, *np.ascontiguousarray(law.T), mean_spots, ln_t, ln_alpha, n_spots)
+    _shapes(seed, index, law, mean_spots, ln_t, ln_alpha, n_spots)
     n_spots[visible <= 0] = 0
     offsets = np.concatenate([[0], np.cumsum(n_spots)]).astype(np.int64)
-    hits = Hits(*(np.empty(offsets[-1]) for _ in range(4)), np.empty(offsets[-1], dtype=np.int32), offsets)
+    x, y, z, e = (np.empty(offsets[-1]) for _ in range(4))
+    hits = Hits(x, y, z, e, np.empty(offsets[-1], dtype=np.int32), offsets)
     segments = _segments(tune.geometry)
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))
-        _fill(tune, _take(plan, rows), particles.take(rows), seed, segments, first, visible[rows], ln_t[rows], ln_alpha[rows], factor[rows], hits)  # fmt: skip
+        drawn = _Drawn(visible[rows], ln_t[rows], ln_alpha[rows], factor[rows])
+        _fill(tune, _take(plan, rows), particles.take(rows), seed, segments, first, drawn, hits)
     return hits
 
 
 def _fill(
-    tune: Tune, plan: Plan, particles: Particles, seed: int, segments: _Segments, first: int,
-    visible: Floats, ln_t: Floats, ln_alpha: Floats, factor: Floats, hits: Hits,
-) -> None:  # fmt: skip
+    tune: Tune, plan: Plan, particles: Particles, seed: int, segments: _Segments, first: int, drawn: _Drawn, hits: Hits
+) -> None:
     """Place the spots of one chunk."""
     geometry = tune.geometry
     frames = local_frames(geometry, particles)
@@ -236,7 +254,7 @@ def _fill(
     active = line_crossings(geometry, particles, np.stack([geometry.layer_from, geometry.layer_to]))
     t = depth_at(frames, geometry.slab_x0, period.reshape(len(particles), -1)).reshape(period.shape)
     at = t[:, 0, segments.layer] + 0.5 * (segments.f0 + segments.f1) * (t[:, 1] - t[:, 0])[:, segments.layer]
-    tau = at / np.exp(ln_t)[:, None]
+    tau = at / np.exp(drawn.ln_t)[:, None]
     ln_e = np.log(particles.energy / 10_000.0)
     widths = _blend(
         tune,
@@ -245,11 +263,10 @@ def _fill(
     )
     moliere = geometry.material.moliere_radius
     _place(
-        seed, particles.index, hits.offsets, first, visible, ln_t, ln_alpha, factor,
+        seed, particles.index, hits.offsets, first, drawn.visible, drawn.ln_t, drawn.ln_alpha, drawn.factor,
         geometry.layer_medium.astype(np.int64), segments.layer, segments.f0, segments.f1, segments.whole,
-        *(np.ascontiguousarray(q) for q in (t[:, 0], t[:, 1], period[:, 0], period[:, 1], active[:, 0], active[:, 1])),
-        *(np.ascontiguousarray(q) for q in (widths[:, 0] * moliere, widths[:, 1] * moliere, widths[:, 2])),
-        _MAX_RADIUS * moliere, frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel",
+        t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, _MAX_RADIUS * moliere,
+        frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel",
         geometry.layer_from, geometry.layer_to, geometry.period_from, geometry.period_to,
         hits.x, hits.y, hits.z, hits.e, hits.layer,
     )  # fmt: skip

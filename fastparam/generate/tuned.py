@@ -9,7 +9,8 @@ import numpy as np
 
 from fastparam.errors import FastparamWarning
 from fastparam.files import refuse_existing
-from fastparam.generate import domain, gflash
+from fastparam.generate import gflash
+from fastparam.generate.domain import Plan, describe, plan
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
 from fastparam.showers.showers import Showers
@@ -50,13 +51,13 @@ class TunedGenerator:
     @property
     def domain(self) -> list[dict[str, object]]:
         """Particles, energies and directions that can be sampled, as data."""
-        return domain.describe(self.tune)
+        return describe(self.tune)
 
     def generate(self, particles: Particles, *, seed: int) -> Showers:
         """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
-        plan = domain.plan(self.tune, particles, self.as_pdg)
-        self._say_if_inclined(particles, plan)
-        return Showers(particles, SAMPLERS[self.tune.recipe.sampler](self.tune, plan, particles, seed), self.geometry)
+        chosen = plan(self.tune, particles, self.as_pdg)
+        self._say_if_inclined(particles, chosen)
+        return Showers(particles, SAMPLERS[self.tune.recipe.sampler](self.tune, chosen, particles, seed), self.geometry)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the tune to a file; an existing one is kept unless `force`."""
@@ -64,7 +65,7 @@ class TunedGenerator:
         refuse_existing(path, force=force)
         save_tune(path, self.tune)
 
-    def _say_if_inclined(self, particles: Particles, plan: domain.Plan) -> None:
+    def _say_if_inclined(self, particles: Particles, plan: Plan) -> None:
         if self.geometry.frame == "barrel":
             return
         angle = np.arccos(np.clip(particles.direction[:, 2], -1.0, 1.0))

@@ -18,7 +18,7 @@ adds up the declared materials along the line, with vacuum between them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,14 +101,14 @@ def local_frames(geometry: Geometry, particles: Particles) -> Frames:
 
 
 def line_crossings(geometry: Geometry, particles: Particles, surfaces: Floats) -> Floats:
-    """Return path lengths in mm from each particle's start to surfaces (radii in a barrel, z in planar), (n, *shape)."""
+    """Return path lengths in mm from each particle's start to surfaces (radii or z), shape (n, *surfaces.shape)."""
     if geometry.frame == "barrel":
         return _cylinder_crossings(geometry, particles, surfaces)
     return _plane_crossings(particles, surfaces)
 
 
 @parallel_kernel
-def _depths(slab_in, slab_out, x0_in, slab_x0, paths, depths):  # type: ignore[no-untyped-def]
+def _depths(slab_in: Any, slab_out: Any, x0_in: Any, slab_x0: Any, paths: Any, depths: Any) -> None:
     for i in prange(len(paths)):
         for j in range(paths.shape[1]):
             s = paths[i, j]

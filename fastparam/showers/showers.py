@@ -47,7 +47,7 @@ class Showers:
     @property
     def visible(self) -> npt.NDArray[np.float64]:
         """Visible energy of each shower in MeV, shape (n,)."""
-        return np.bincount(self.hits.shower, weights=self.hits.e, minlength=len(self))
+        return np.bincount(self.hits.shower, weights=self.hits.e, minlength=len(self)).astype(np.float64)
 
     def to_awkward(self) -> awkward.Array:
         """Return one record per shower: pdg, energy, eta, phi, and hits as a list of records x, y, z, e, layer (id)."""

@@ -165,7 +165,9 @@ def _lateral_cell(d: Floats, e: Floats) -> float:
         if min(totals) <= 0:
             continue
         # Hits gather in the middle of their cells: minus the cosine of the phase, of both projections together.
-        amplitude = -sum(float(energy[near] @ wave) / total for (energy, _), total in zip(profiles, totals, strict=True))
+        amplitude = -sum(
+            float(energy[near] @ wave) / total for (energy, _), total in zip(profiles, totals, strict=True)
+        )
         n_effective = sum(total**2 / square[near].sum() for total, square in zip(totals, squares, strict=True))
         if amplitude > found and amplitude * np.sqrt(n_effective / 4) > _MIN_SIGNIFICANCE:
             best, found = float(width), amplitude
@@ -181,7 +183,7 @@ def _find_merging(
     e: Floats,
     layers: npt.NDArray[np.int64],
 ) -> tuple[str, Floats]:
-    """Return the anchor and, per layer, the width in mm of the cells in which hits were merged, 0 where none is seen."""
+    """Return the anchor and, per layer, the width in mm of the cells in which hits were merged, 0 for none."""
     best: tuple[float, str, Floats] = (0.0, "layer", np.zeros(geometry.n_layers))
     for anchor in ("start", "layer"):
         merged, strength = np.zeros(geometry.n_layers), 0.0

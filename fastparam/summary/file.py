@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
-import numpy as np
+import numpy.typing as npt
 
 from fastparam.errors import InputError
 from fastparam.files import atomic_output
 from fastparam.geometry.load import dump_geometry, parse_geometry
 from fastparam.particles import Particles
-from fastparam.summary.binning import Binning
+from fastparam.summary.binning_file import read_binning, write_binning
 from fastparam.summary.summary import Summary
 
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
 
-__all__ = ["FORMAT", "load_summary", "save_summary"]
+__all__ = ["FORMAT", "load_geometry_of", "load_summary", "save_summary"]
+
+T = TypeVar("T")
 
 #: Raised whenever the layout changes; older versions are read as long as `load_summary` says so.
 FORMAT = 1
@@ -48,10 +51,7 @@ def save_summary(path: Path, summary: Summary, geometry: Geometry) -> None:
         file.attrs["format"] = FORMAT
         file.attrs["geometry"] = dump_geometry(geometry)
         file.attrs["geometry_digest"] = summary.geometry_digest
-        file.attrs["anchor"] = summary.binning.anchor
-        file.attrs["lateral_cell"] = summary.binning.lateral_cell
-        for name in ("cell_width", "n_cells", "r_edges"):
-            file.create_dataset(f"binning/{name}", data=getattr(summary.binning, name))
+        write_binning(file, summary.binning)
         for name in _PARTICLES:
             _write(file, f"particles/{name}", getattr(summary.particles, name))
         for name in _ARRAYS:
@@ -66,6 +66,16 @@ def load_summary(path: Path) -> tuple[Summary, Geometry]:
     InputError
         If the file is missing, broken, no summary, or of a newer format.
     """
+    return _read(path, lambda file: (_summary(file), parse_geometry(str(file.attrs["geometry"]), path)))
+
+
+def _summary(file: h5py.File) -> Summary:
+    binning = read_binning(file)
+    particles = Particles(*(file[f"particles/{name}"][()] for name in _PARTICLES))
+    return Summary(str(file.attrs["geometry_digest"]), binning, particles, *(file[name][()] for name in _ARRAYS))
+
+
+def _read(path: Path, wanted: Callable[[h5py.File], T]) -> T:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -77,21 +87,17 @@ def load_summary(path: Path) -> tuple[Summary, Geometry]:
                 raise InputError(
                     f"{path}: summary format {version}, this fastparam reads up to {FORMAT}; update fastparam"
                 )
-            geometry = parse_geometry(str(file.attrs["geometry"]), path)
-            binning = Binning(
-                str(file.attrs["anchor"]),
-                *(file[f"binning/{name}"][()] for name in ("cell_width", "n_cells", "r_edges")),
-                float(file.attrs["lateral_cell"]),
-            )
-            particles = Particles(*(file[f"particles/{name}"][()] for name in _PARTICLES))
-            arrays = [file[name][()] for name in _ARRAYS]
-            summary = Summary(str(file.attrs["geometry_digest"]), binning, particles, *arrays)
-    except (OSError, KeyError) as error:
+            return wanted(file)
+    except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a summary ({error}); summarise the sample again") from error
-    return summary, geometry
 
 
-def _write(file: h5py.File, name: str, data: np.ndarray) -> None:  # type: ignore[type-arg]
+def load_geometry_of(path: Path) -> Geometry:
+    """Read only the geometry of a summary; errors as `load_summary`."""
+    return _read(path, lambda file: parse_geometry(str(file.attrs["geometry"]), path))
+
+
+def _write(file: h5py.File, name: str, data: npt.NDArray[Any]) -> None:
     if data.size:
         file.create_dataset(name, data=data, compression="gzip", compression_opts=4, shuffle=True)
     else:

@@ -23,7 +23,9 @@ def merge(parts: Sequence[Summary], names: Sequence[str]) -> Summary:
     """
     for part, name in zip(parts, names, strict=True):
         if part.geometry_digest != parts[0].geometry_digest:
-            raise InputError(f"{name}: made with another geometry than {names[0]}; summarise all parts with the same one")
+            raise InputError(
+                f"{name}: made with another geometry than {names[0]}; summarise all parts with the same one"
+            )
         if not part.binning.same_as(parts[0].binning):
             raise InputError(
                 f"{name}: its depth cells or radial bins differ from those of {names[0]}; "

@@ -77,6 +77,7 @@ def summarise_sample(
 def probe(geometry: Geometry, batches: list[Batch], everything: Particles) -> Binning:
     """Choose the binning from the first showers of a sample, however they are cut into batches."""
     counts = np.concatenate([b.hits.n_hits for b in batches])
-    columns = [np.concatenate([getattr(b.hits, c) for b in batches]) for c in ("x", "y", "z", "e", "layer")]
-    hits = Hits(*columns, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    x, y, z, e = (np.concatenate([getattr(b.hits, c) for b in batches]) for c in ("x", "y", "z", "e"))
+    layer = np.concatenate([b.hits.layer for b in batches])
+    hits = Hits(x, y, z, e, layer, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     return choose_binning(geometry, Particles.concatenate([b.particles for b in batches]), hits, everything)

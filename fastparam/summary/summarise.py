@@ -29,14 +29,14 @@ _FINE = 8
 
 
 @kernel
-def _radius(fine: Any, wanted: float, r_first: float, log_step: float) -> float:
+def _radius(fine: npt.NDArray[np.float64], wanted: float, r_first: float, log_step: float) -> float:
     """Radius that holds the energy `wanted`, linear in r^2 within the first fine bin and in r within the others."""
     if wanted <= 0.0:
         return math.nan
     below = 0.0
     for f in range(len(fine) - 1):
         if below + fine[f] >= wanted:
-            share = (wanted - below) / fine[f]
+            share = float((wanted - below) / fine[f])
             if f == 0:
                 return r_first * math.sqrt(share)
             low = r_first * math.exp((f - 1) * log_step)
@@ -47,10 +47,40 @@ def _radius(fine: Any, wanted: float, r_first: float, log_step: float) -> float:
 
 @parallel_kernel
 def _reduce(
-    x, y, z, e, layer, offsets, origin, u, e1, e2, slab_in, slab_out, x0_in, slab_x0, layer_slab,
-    from_start, cell_width, n_cells, first_cell, r_first, log_step, n_r,
-    n_hits, n_outside, outside, layer_energy, moments, depth_sums, r50, r90, n_entries, entry_bin, entry_energy,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    x: Any,
+    y: Any,
+    z: Any,
+    e: Any,
+    layer: Any,
+    offsets: Any,
+    origin: Any,
+    u: Any,
+    e1: Any,
+    e2: Any,
+    slab_in: Any,
+    slab_out: Any,
+    x0_in: Any,
+    slab_x0: Any,
+    layer_slab: Any,
+    from_start: Any,
+    cell_width: Any,
+    n_cells: Any,
+    first_cell: Any,
+    r_first: Any,
+    log_step: Any,
+    n_r: Any,
+    n_hits: Any,
+    n_outside: Any,
+    outside: Any,
+    layer_energy: Any,
+    moments: Any,
+    depth_sums: Any,
+    r50: Any,
+    r90: Any,
+    n_entries: Any,
+    entry_bin: Any,
+    entry_energy: Any,
+) -> None:
     """Fill the per-shower arrays; entries of the content go to the shower's hit range of `entry_*`, from its front."""
     n_slabs = slab_in.shape[1]
     n_content = first_cell[-1] * n_r
@@ -97,9 +127,9 @@ def _reduce(
             if n_cells[k] == 1:
                 cell = 0
             elif from_start:
-                cell = int(math.floor(s / width) - math.floor(s_layer / width))
+                cell = math.floor(s / width) - math.floor(s_layer / width)
             else:
-                cell = int(math.floor((s - s_layer) / width))
+                cell = math.floor((s - s_layer) / width)
             cell = min(max(cell, 0), n_cells[k] - 1)
 
             r = math.sqrt(d1 * d1 + d2 * d2)
@@ -122,7 +152,9 @@ def _reduce(
 
 
 @parallel_kernel
-def _compact(offsets, entry_bin, entry_energy, new_offsets, content_bin, content_energy):  # type: ignore[no-untyped-def]
+def _compact(
+    offsets: Any, entry_bin: Any, entry_energy: Any, new_offsets: Any, content_bin: Any, content_energy: Any
+) -> None:
     for i in prange(len(new_offsets) - 1):
         shift = offsets[i] - new_offsets[i]
         for j in range(new_offsets[i], new_offsets[i + 1]):

@@ -75,13 +75,14 @@ class Summary:
     content_energy: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
-        """Number of showers."""
+        """Return the number of showers."""
         return len(self.row)
 
     @cached_property
     def visible(self) -> Floats:
         """Visible energy of each shower in MeV, shape (n,)."""
-        return self.layer_energy.sum(axis=1)
+        total: Floats = self.layer_energy.sum(axis=1)
+        return total
 
     @cached_property
     def cell_energy(self) -> Floats:
@@ -101,9 +102,9 @@ class Summary:
 
     def _marginal(self, column: npt.NDArray[Any], n_columns: int) -> Floats:
         shower = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        flat = np.bincount(
+        flat: Floats = np.bincount(
             shower * n_columns + column, weights=self.content_energy, minlength=len(self) * n_columns
-        )
+        ).astype(np.float64)
         return flat.reshape(len(self), n_columns)
 
     def take(self, rows: Any) -> Summary:

@@ -14,7 +14,7 @@ from fastparam.errors import InputError
 from fastparam.files import atomic_output, digest
 from fastparam.fit.fit import Fit
 from fastparam.geometry.load import dump_geometry, parse_geometry
-from fastparam.summary.binning import Binning
+from fastparam.summary.binning_file import read_binning, write_binning
 from fastparam.tunes.recipe import Recipe
 from fastparam.tunes.tune import SliceTune, Tune
 
@@ -37,10 +37,7 @@ def save_tune(path: Path, tune: Tune) -> None:
         file.attrs["provenance"] = json.dumps(tune.provenance)
         file.attrs["excluded"] = json.dumps(list(tune.excluded))
         file.create_dataset("validation", data=json.dumps(tune.validation))
-        file.attrs["anchor"] = tune.binning.anchor
-        file.attrs["lateral_cell"] = tune.binning.lateral_cell
-        for name in ("cell_width", "n_cells", "r_edges"):
-            file.create_dataset(f"binning/{name}", data=getattr(tune.binning, name))
+        write_binning(file, tune.binning)
         for number, part in enumerate(tune.slices):
             group = file.create_group(f"slices/{number:03d}")
             group.attrs["pdg"] = part.pdg
@@ -70,12 +67,10 @@ def load_tune(path: Path) -> Tune:
                 raise InputError(f"{path}: is no fastparam tune; expected a file written by `fastparam tune`")
             version = int(file.attrs["format"])
             if version > FORMAT:
-                raise InputError(f"{path}: tune format {version}, this fastparam reads up to {FORMAT}; update fastparam")
-            binning = Binning(
-                str(file.attrs["anchor"]),
-                *(file[f"binning/{name}"][()] for name in ("cell_width", "n_cells", "r_edges")),
-                float(file.attrs["lateral_cell"]),
-            )
+                raise InputError(
+                    f"{path}: tune format {version}, this fastparam reads up to {FORMAT}; update fastparam"
+                )
+            binning = read_binning(file)
             return Tune(
                 str(file.attrs["name"]),
                 parse_geometry(str(file.attrs["geometry"]), path),

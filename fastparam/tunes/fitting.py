@@ -123,12 +123,14 @@ def fit_slice(
     components["spots"] = spots.fit(single, energy, points)
     components["layers"] = layers.fit(profiles, single.theta, points)
     components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
-    for name in components:
-        if components[name].failed:
+    for name, component in components.items():
+        if component.failed:
             failed[name] = "the minimiser found no valid minimum" + (
-                f" (at a limit: {', '.join(components[name].at_limit)})" if components[name].at_limit else ""
+                f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""
             )
-    angle = 0.0 if geometry.frame == "barrel" else float(np.arccos(np.clip(showers.particles.direction[:, 2], -1, 1)).max())
+    angle = (
+        0.0 if geometry.frame == "barrel" else float(np.arccos(np.clip(showers.particles.direction[:, 2], -1, 1)).max())
+    )
     sparse = tuple(float(e) for e, n in zip(points.energy, points.counts, strict=True) if n < MIN_SHOWERS)
     return SliceTune(
         pdg, eta, (float(energy.min()), float(energy.max())), angle, len(showers), components, failed, sparse

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,7 +39,7 @@ def eta_slices(geometry: Geometry, particles: Particles) -> list[tuple[float, fl
         low, high = _outward(eta[first], eta[last])
         pieces = max(1, int(np.floor((high - low) / _WIDTH + 1e-6))) if high - low > 2 * _WIDTH else 1
         edges = np.linspace(low, high, pieces + 1)
-        slices += [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        slices += [(float(a), float(b)) for a, b in pairwise(edges)]
     return slices
 
 

@@ -1,0 +1,212 @@
+"""`tune`: from the samples of a detector to a validated tune and its report."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fastparam.comparison.comparison import Comparison
+from fastparam.comparison.page import Page, Section, render
+from fastparam.comparison.report import comparison_sections
+from fastparam.errors import UsageError
+from fastparam.files import atomic_output
+from fastparam.generate.tuned import TunedGenerator
+from fastparam.geometry.detector import Geometry
+from fastparam.geometry.load import load_geometry
+from fastparam.summary import Summary, load_summary, summarise_sample
+from fastparam.tunes.file import tune_digest
+from fastparam.tunes.fitting import check_shower_maximum, fit_tune
+from fastparam.tunes.recipe import load_recipe
+from fastparam.tunes.slices import eta_slices
+from fastparam.workflow.report import fit_sections, kernel_section
+from fastparam.workflow.validate import cross_validate, kernel_limit, validate
+
+__all__ = ["DEFAULT_RECIPE", "TuneResult", "run", "tune"]
+
+DEFAULT_RECIPE = "gflash"
+
+Rows = Literal["all", "even", "odd"]
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """A tune with its judgement.
+
+    Attributes
+    ----------
+    generator : TunedGenerator
+    comparison : Comparison or None
+        None if no held-back shower could judge it.
+    seconds : dict of str to float
+        Wall time of the steps.
+    """
+
+    generator: TunedGenerator
+    comparison: Comparison | None
+    seconds: dict[str, float]
+
+    def page(self) -> Page:
+        """Return the report: verdict, fits, figures, tables."""
+        tune = self.generator.tune
+        if self.comparison is not None:
+            sections = comparison_sections(self.comparison)
+            lead = (
+                f"Recipe {tune.recipe.name}: {tune.recipe.description}. Judged by full simulation that was held back"
+                f" ({self.comparison.provenance['validation']})."
+            )
+        else:
+            sections = fit_sections(tune)
+            lead = (
+                f"Recipe {tune.recipe.name}: {tune.recipe.description}. Not validated: no showers were left to judge."
+            )
+        return Page(title=f"Tune of {tune.name}", lead=lead, sections=sections)
+
+    def write_html(self, path: Path) -> None:
+        """Write the report as one self-contained HTML file."""
+        with atomic_output(path) as partial:
+            partial.write_text(render(self.page()), encoding="utf-8")
+
+
+def tune(
+    geometry: str | Path | Geometry,
+    *,
+    recipe: str = "",
+    rows: Rows = "all",
+    pdg: Sequence[int] | None = None,
+    eta: Sequence[float] | None = None,
+    seed: int = 1,
+) -> TunedGenerator:
+    """Tune a detector's parametrisation and validate it.
+
+    Parameters
+    ----------
+    geometry : path, name or Geometry
+        A geometry.yaml, the name of a shipped geometry, or a summary file.
+    recipe : str
+        Name of a shipped recipe or a file; default: that of geometry.yaml, else `DEFAULT_RECIPE`.
+    rows : "all", "even" or "odd"
+        Rows to tune on. The others judge; with "all", each half judges a tune of the other half.
+    pdg : list of int, optional
+        Particles to tune; default all.
+    eta : list of float, optional
+        Tune only the slices that contain one of these.
+    seed : int
+        Of the showers sampled for validation.
+
+    Returns
+    -------
+    TunedGenerator
+        With the tune as `tune`, the validation in `tune.validation`.
+    """
+    return run(geometry, recipe=recipe, rows=rows, pdg=pdg, eta=eta, seed=seed).generator
+
+
+def run(
+    source: str | Path | Geometry,
+    *,
+    recipe: str = "",
+    rows: Rows = "all",
+    pdg: Sequence[int] | None = None,
+    eta: Sequence[float] | None = None,
+    seed: int = 1,
+    progress: Progress = lambda what, fraction: None,
+) -> TuneResult:
+    """Do what `tune` does and return everything that came out; parameters as there.
+
+    Raises
+    ------
+    FastparamError
+        Of the kind that says what is wrong: geometry, input, usage or fit.
+    """
+    if rows not in ("all", "even", "odd"):
+        raise UsageError(f"rows: unknown '{rows}'; expected all, even or odd")
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+
+    def done(step: str) -> None:
+        nonlocal clock
+        now = time.perf_counter()
+        seconds[step] = now - clock
+        clock = now
+
+    showers, geometry = _summary_of(source, progress)
+    chosen = load_recipe(recipe or geometry.config.recipe or DEFAULT_RECIPE, None if recipe else geometry.path.parent)
+    done("read and summarise")
+    check_shower_maximum(geometry, showers)
+    slices = _slices(geometry, showers, eta)
+    trained = {"all": np.ones(len(showers), bool), "even": showers.row % 2 == 0, "odd": showers.row % 2 == 1}[rows]
+    training, judging = showers.take(trained), showers.take(~trained)
+    fitted = fit_tune(
+        geometry, training, chosen, slices=slices, pdgs=_known(showers, pdg), provenance=_provenance(showers, rows),
+        progress=lambda label: progress(f"fit {label}", 0.0),
+    )  # fmt: skip
+    done("fit")
+    limit = kernel_limit(fitted, judging if len(judging) else showers)
+    extra: tuple[Section, ...] = (*fit_sections(fitted), *kernel_section(limit))
+    if rows == "all":
+        comparison = cross_validate(fitted, showers, slices=slices, seed=seed, progress=progress, extra=extra)
+    else:
+        comparison = validate(fitted, judging, training, seed=seed, progress=progress, extra=extra)
+    done("validate")
+    document: dict[str, Any] = {"gamma_profile_limit": limit}
+    if comparison is not None:
+        document["comparison"] = comparison.to_json()
+    finished = replace(fitted, validation=document, provenance=fitted.provenance | {"digest": tune_digest(fitted)})
+    return TuneResult(TunedGenerator(finished), comparison, seconds)
+
+
+def _summary_of(source: str | Path | Geometry, progress: Progress) -> tuple[Summary, Geometry]:
+    if isinstance(source, str | Path) and Path(source).suffix in (".h5", ".hdf5"):
+        return load_summary(Path(source))
+    geometry = source if isinstance(source, Geometry) else load_geometry(source)
+    return summarise_sample(geometry, progress=lambda f: progress("read and summarise", f)), geometry
+
+
+def _slices(geometry: Geometry, showers: Summary, eta: Sequence[float] | None) -> list[tuple[float, float]] | None:
+    slices = eta_slices(geometry, showers.particles)
+    if eta is None:
+        return slices
+    if slices is None:
+        raise UsageError("--eta: a planar detector has no eta slices")
+    found = [s for s in slices if any(s[0] <= e <= s[1] for e in eta)]
+    if not found:
+        known = ", ".join(f"{a:g} to {b:g}" for a, b in slices)
+        raise UsageError(f"--eta: no slice contains {', '.join(f'{e:g}' for e in eta)}; the sample has {known}")
+    return found
+
+
+def _known(showers: Summary, pdg: Sequence[int] | None) -> Sequence[int] | None:
+    present = {int(p) for p in np.unique(showers.particles.pdg)}
+    missing = [p for p in pdg or [] if p not in present]
+    if missing:
+        raise UsageError(
+            f"--pdg: the sample has no particle {', '.join(map(str, missing))}; it has"
+            f" {', '.join(map(str, sorted(present)))}"
+        )
+    return pdg
+
+
+def _provenance(showers: Summary, rows: Rows) -> dict[str, Any]:
+    import numba
+
+    from fastparam import __version__
+
+    return {
+        "fastparam": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "rows": rows,
+        "showers": len(showers),
+        "hits": int(showers.n_hits.sum()),
+        "negative energies set to 0": int(showers.n_negative.sum()),
+        "hits outside every layer": int(showers.n_outside.sum()),
+        "tuned at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

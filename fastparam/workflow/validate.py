@@ -1,0 +1,201 @@
+"""A tune against full simulation that it was not tuned on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam.comparison.compare import compare_summaries, simulate
+from fastparam.comparison.comparison import Comparison
+from fastparam.comparison.page import Section
+from fastparam.comparison.sample import depth_groups
+from fastparam.errors import FitError, OutOfDomainError
+from fastparam.fit import longitudinal
+from fastparam.generate.domain import plan
+from fastparam.generate.tuned import TunedGenerator
+from fastparam.particles import particle_name
+from fastparam.summary import Summary, cell_depths, concatenate, energy_points
+from fastparam.tunes.fitting import fit_tune, profiles_of
+from fastparam.tunes.slices import in_slice
+from fastparam.tunes.tune import Tune
+
+__all__ = ["REPEAT", "cross_validate", "kernel_limit", "validate"]
+
+#: Showers sampled per judged shower of full simulation.
+REPEAT = 5
+
+Progress = Callable[[str, float], None]
+
+
+def validate(
+    tune: Tune, judging: Summary, training: Summary, *, seed: int, progress: Progress, extra: tuple[Section, ...] = ()
+) -> Comparison | None:
+    """Compare a tune with showers that it has not seen; None if none of them lies in its domain.
+
+    Parameters
+    ----------
+    tune : Tune
+    judging, training : Summary
+        Held-back showers, and those that the tune was fitted to (their statistical error counts too).
+    """
+    judged = judging.take(_in_domain(tune, judging))
+    if not len(judged):
+        return None
+    sampled, ms = simulate(
+        tune.geometry,
+        TunedGenerator(tune),
+        judged.particles,
+        judged.binning,
+        seed=seed,
+        repeat=REPEAT,
+        progress=lambda f: progress("sample for validation", f),
+    )
+    return _compare(tune, judged, sampled, training, ms, seed, progress, extra, "rows that were not tuned on")
+
+
+def cross_validate(
+    tune: Tune,
+    showers: Summary,
+    *,
+    slices: list[tuple[float, float]] | None,
+    seed: int,
+    progress: Progress,
+    extra: tuple[Section, ...] = (),
+) -> Comparison | None:
+    """Validate a tune of all rows: every half of the rows judges a tune of the other half.
+
+    The halves are fitted with half the statistics, so that what is found is on the cautious side. None if a half cannot
+    support a fit.
+    """
+    even = showers.row % 2 == 0
+    judged_parts, sampled_parts, times = [], [], []
+    for fold, trained in enumerate((even, ~even)):
+        try:
+            half = fit_tune(
+                tune.geometry, showers.take(trained), tune.recipe, slices=slices, pdgs=tune.pdgs, quiet=True,
+                progress=partial(_fitting, progress, fold),
+            )  # fmt: skip
+        except FitError:
+            return None
+        judged = showers.take(~trained)
+        judged = judged.take(_in_domain(half, judged))
+        if not len(judged):
+            continue
+        sampled, ms = simulate(
+            tune.geometry, TunedGenerator(half), judged.particles, judged.binning, seed=seed + fold, repeat=REPEAT,
+            progress=partial(progress, f"cross-validation {fold + 1}/2: sample"),
+        )  # fmt: skip
+        judged_parts.append(judged)
+        sampled_parts.append(sampled)
+        times.append(ms)
+    if not judged_parts:
+        return None
+    judged, sampled = concatenate(judged_parts), concatenate(sampled_parts)
+    # Training and judging showers are the same ones, in turns; their error is in the reference already.
+    return _compare(
+        tune, judged, sampled, None, float(np.mean(times)), seed, progress, extra, "cross-validation of two halves"
+    )
+
+
+def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
+    """Measure what gamma profiles cannot describe: fitted profiles against the same showers, for every energy point.
+
+    No law and no sampling is involved, so this needs little statistics; a mean profile of sampled showers can only be
+    as good as this unless errors cancel.
+
+    Returns
+    -------
+    list of dict
+        "particle", "eta", "energy" (MeV), "deviation" (largest difference of the mean profiles in % of the maximum,
+        with sign, fitted minus full simulation), "error" (statistical, in %), "depth" (X0, where it is).
+    """
+    rows: list[dict[str, Any]] = []
+    for part in tune.slices:
+        own = (showers.particles.pdg == part.pdg) & in_slice(showers.particles.eta, part.eta)
+        group = showers.take(own & (showers.visible > 0))
+        if len(group) < 30:
+            continue
+        points = energy_points(group.particles.energy)
+        profiles = profiles_of(tune.geometry, group)
+        try:
+            _, single = longitudinal.shower_fits(profiles, points)
+        except FitError:
+            continue
+        fitted = longitudinal.gamma_fractions(single.theta[:, 0], single.theta[:, 1], profiles.depths)
+        seen = profiles.cell_energy / group.visible[:, None]
+        for m in range(int(profiles.medium.max()) + 1):
+            cells = profiles.medium == m
+            share = fitted[:, cells].sum(axis=1, keepdims=True)
+            fitted[:, cells] *= seen[:, cells].sum(axis=1, keepdims=True) / np.where(share > 0, share, 1.0)
+        depths = cell_depths(tune.geometry, group.particles, group.binning)
+        bins, low, high = depth_groups(tune.geometry, depths, group.binning.cell_layer)
+        to_bin = (bins[:, None] == np.arange(len(low))).astype(np.float64)
+        width = np.maximum(high - low, 1e-9)
+        for p in range(len(points)):
+            chosen = points.point == p
+            if chosen.sum() < 10:
+                continue
+            full, fit = (seen[chosen] @ to_bin) / width, (fitted[chosen] @ to_bin) / width
+            peak = full.mean(axis=0).max()
+            difference = (fit - full).mean(axis=0) / peak
+            worst = int(np.argmax(np.abs(difference)))
+            error = (fit - full)[:, worst].std(ddof=1) / np.sqrt(chosen.sum()) / peak
+            rows.append(
+                {
+                    "particle": particle_name(part.pdg),
+                    "eta": part.eta,
+                    "energy": float(points.energy[p]),
+                    "deviation": 100.0 * float(difference[worst]),
+                    "error": 100.0 * float(error),
+                    "depth": float(0.5 * (low[worst] + high[worst])),
+                }
+            )
+    return rows
+
+
+def _fitting(progress: Progress, fold: int, label: str) -> None:
+    progress(f"cross-validation {fold + 1}/2: fit {label}", 0.0)
+
+
+def _compare(
+    tune: Tune,
+    judged: Summary,
+    sampled: Summary,
+    training: Summary | None,
+    ms: float,
+    seed: int,
+    progress: Progress,
+    extra: tuple[Section, ...],
+    how: str,
+) -> Comparison:
+    slices = None if tune.slices[0].eta is None else sorted({part.eta for part in tune.slices if part.eta is not None})
+    return compare_summaries(
+        tune.geometry,
+        judged,
+        {tune.name: sampled},
+        training=training,
+        slices=slices,
+        seed=seed,
+        about={tune.name: (f"tune, recipe {tune.recipe.name}", ms)},
+        provenance={"validation": how, **{k: str(v) for k, v in tune.provenance.items()}},
+        extra=extra,
+        progress=lambda f: progress("compare", f),
+    )
+
+
+def _in_domain(tune: Tune, showers: Summary) -> npt.NDArray[np.bool_]:
+    """Showers that the tune can be asked for."""
+    inside = np.zeros(len(showers), dtype=np.bool_)
+    for part in tune.slices:
+        chosen = (showers.particles.pdg == part.pdg) & in_slice(showers.particles.eta, part.eta)
+        low, high = part.energy_range
+        inside |= chosen & (showers.particles.energy >= 0.99 * low) & (showers.particles.energy <= 1.01 * high)
+    try:
+        plan(tune, showers.particles.take(inside))
+    except OutOfDomainError:  # e.g. lines that miss layers: judged one by one would be slow, and no sample has them
+        return np.zeros(len(showers), dtype=np.bool_)
+    return inside

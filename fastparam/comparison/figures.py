@@ -272,8 +272,10 @@ def _finish(main: Any, lower: Any, o: Observable, place: str = "", m: Measuremen
             if axis.get_scale() == "log":
                 _decades(axis)
     bottom, top = main.get_ylim()
-    if main.get_yscale() == "linear":  # room for the legend
-        main.set_ylim(bottom, top + 0.25 * (top - bottom))
+    if main.get_yscale() == "linear":
+        if m is not None and o.scale != "absolute":
+            bottom = min(bottom, 0.0)
+        main.set_ylim(bottom, top + 0.25 * (top - bottom))  # room for the legend
     main.legend(loc="upper right", ncols=2, handlelength=1.4, columnspacing=1.0)
 
 

@@ -65,7 +65,7 @@ class Observable:
     @property
     def deviation_unit(self) -> str:
         """Unit of a deviation, as text."""
-        return {"relative": "%", "maximum": "% of maximum", "absolute": self.unit}[self.scale]
+        return {"relative": "%", "maximum": "% of max.", "absolute": self.unit}[self.scale]
 
 
 def _visible_mean(s: Sample, w: Floats) -> Floats:
@@ -191,6 +191,7 @@ def _profile(
 
 _ABSOLUTE: dict[str, Any] = {"scale": "absolute", "drawn": False}
 _DEPTH, _RADIUS, _LAYER, _MAIN = "by_depth", "by_radius", "by_layer", "by_main_layer"
+_LAYER_RADIUS = "by_layer_and_radius"
 
 #: Everything that is compared, in the order of the report. Energies are per incident kinetic energy; "width" is half
 #: of the central 68 % interval; e1 and e2 are the transverse directions of `geometry.frames`.
@@ -228,7 +229,7 @@ OBSERVABLES: tuple[Observable, ...] = (
     _profile("spread_e2_mean", "lateral RMS, e2, mean", "mm", _along(mean, "spread", 1), _MAIN),
     _profile("spread_e1_width", "lateral RMS, e1, width", "mm", _along(half_width, "spread", 0), _MAIN, drawn=False),
     _profile("spread_e2_width", "lateral RMS, e2, width", "mm", _along(half_width, "spread", 1), _MAIN, drawn=False),
-    _profile("layer_lateral", "lateral profile (1/E) dE/dr", "1/mm", _layer_lateral, "by_layer_and_radius", log=True),
+    _profile("layer_lateral", "layer's lateral profile (1/E) dE/dr", "1/mm", _layer_lateral, _LAYER_RADIUS, log=True),
     Observable("n_hits", "hits per shower, mean", "", _n_hits),
 )  # fmt: skip
 

@@ -91,11 +91,12 @@ def write_directory(directory: Path, comparison: Comparison, *, force: bool = Fa
     OutputExistsError
         If the directory exists and `force` is not given.
     """
-    html = render(comparison_report(comparison))
-    document = json.dumps(comparison.to_json(), indent=1, allow_nan=False)
-    contents = {"report.html": html, "report.json": document}
     if directory.exists() and not force:
         raise OutputExistsError(f"output exists: {directory}; choose another name, or overwrite with --force")
+    contents = {
+        "report.html": render(comparison_report(comparison)),
+        "report.json": json.dumps(comparison.to_json(), allow_nan=False),
+    }
     if directory.is_dir():
         for name, text in contents.items():
             with atomic_output(directory / name) as partial:
@@ -131,7 +132,7 @@ def _verdict_section(comparison: Comparison) -> Section:
     tables = [_candidate_table(comparison)]
     judged = [v for v in comparison.verdicts if v.passed is not None]
     if judged:
-        columns = "limit, worst deviation, pull, pull limit, at, undecided"
+        columns = "limit, worst deviation, pull, pull limit, undecided, at"
         tables.append(
             Table(
                 ("verdict", "quantity", *_whose(comparison), *columns.split(", ")),
@@ -191,8 +192,8 @@ def _verdict_row(comparison: Comparison, v: Verdict) -> tuple[Cell | str, ...]:
         _deviation(v.largest_deviation, o),
         _pull(v.largest_deviation),
         f"{v.pull_limit:.2f}",
-        _place(comparison, v.largest_deviation),
         undecided,
+        _place(comparison, v.largest_deviation),
     )
 
 

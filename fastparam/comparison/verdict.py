@@ -182,8 +182,13 @@ def _judge(
         pull_limit=pull_limit,
         passed=not failing if judged else None,
         different=any(abs(x.pull) > family_limit(len(tested)) for x in tested),
-        largest_deviation=max(worst_of, key=lambda x: abs(x.deviation), default=None),
+        largest_deviation=max(worst_of, key=_size, default=None),
         largest_pull=max(failing or tested, key=lambda x: abs(x.pull), default=None),
         undecided=len(undecided),
         showers_to_halve=None if widest is None else 4 * n_full[widest.point],
     )
+
+
+def _size(number: Number) -> tuple[float, float]:
+    """Order by deviation, equal ones (to the digits that JSON keeps) by pull."""
+    return float(f"{abs(number.deviation):.6g}"), abs(number.pull)

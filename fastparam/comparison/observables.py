@@ -103,8 +103,9 @@ def _layer_correlation(s: Sample, w: Floats) -> Floats:
 
 
 def _longitudinal(s: Sample, w: Floats) -> Floats:
+    """Return the share of the profile's own energy per X0: of the layers of the main medium (`Layout`)."""
     width = s.layout.depth_high - s.layout.depth_low  # zero where no line passes
-    return ratio(w, s.depth_energy, s.visible) / np.where(width > 0, width, np.nan)
+    return ratio(w, s.depth_energy, s.depth_energy.sum(axis=1)) / np.where(width > 0, width, np.nan)
 
 
 def _lateral(s: Sample, w: Floats) -> Floats:

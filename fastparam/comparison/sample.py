@@ -73,9 +73,11 @@ class Layout:
     main_layers : int64 array (M,)
         Indices of the layers that hold more than 1 % of the reference's visible energy.
     cell_group : int64 array (C,)
-        Bin of the longitudinal profile that each depth cell belongs to.
+        Bin of the longitudinal profile that each depth cell belongs to; -1 for cells of other media than the one that
+        holds most of the energy. A presampler's sampling fraction is another, so its energy per X0 would tower above
+        the profile and set its maximum.
     depth_low, depth_high : float64 arrays (G,)
-        Mean range of those bins in X0.
+        Mean range of the bins in X0.
     rings : int64 array (R,)
         First radial bin of the summary in each radial bin compared: wide enough for the cells in which hits were
         merged (`Binning.coarse_rings`).
@@ -108,12 +110,17 @@ class Layout:
         width = float(half_width(np.ones((1, len(response))), response[:, None])[0, 0])
         width = max(width, 1e-3 * centre, 1e-9)
         rings = reference.binning.coarse_rings()
+        cell_medium = geometry.layer_medium[reference.binning.cell_layer]
+        main_medium = int(np.argmax(np.bincount(geometry.layer_medium, weights=reference.layer_energy.sum(axis=0))))
+        bins = np.unique(groups[0][cell_medium == main_medium])
+        number = np.full(len(groups[1]), -1, dtype=np.int64)
+        number[bins] = np.arange(len(bins))
         return cls(
             layer_names=geometry.layer_names,
             main_layers=np.flatnonzero(share > _MAIN_SHARE).astype(np.int64),
-            cell_group=groups[0],
-            depth_low=groups[1],
-            depth_high=groups[2],
+            cell_group=number[groups[0]],
+            depth_low=groups[1][bins],
+            depth_high=groups[2][bins],
             rings=rings,
             r_edges=np.append(reference.binning.r_edges[rings], reference.binning.r_edges[-1]),
             response_edges=np.linspace(max(centre - 4.0 * width, 0.0), centre + 4.0 * width, _RESPONSE_BINS + 1),

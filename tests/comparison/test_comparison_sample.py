@@ -68,6 +68,16 @@ class TestSample:
         assert width.max() < 2.0
         np.testing.assert_allclose(sample.layout.depth_low[1:], sample.layout.depth_high[:-1], atol=0.02)
 
+    def test_the_longitudinal_profile_covers_the_medium_with_most_of_the_energy(self, sample, barrel):
+        part = sample.summary
+        layers = part.binning.cell_layer
+        geometry = SimpleNamespace(layer_medium=np.array([0, 1, 1]), layer_names=barrel.geometry.layer_names)
+        depths = cell_depths(barrel.geometry, part.particles, part.binning)
+        layout = Layout.decide(geometry, part, depth_groups(geometry, depths, layers))
+        assert set(layout.cell_group[layers == 0]) == {-1}
+        assert Sample(part, layout).depth_energy.sum() == pytest.approx(part.layer_energy[:, 1:].sum(), rel=1e-5)
+        assert layout.depth_low[0] == pytest.approx(depths[:, layers == 1, 0].mean(axis=0)[0])
+
     def test_centroids_and_spreads_are_those_of_the_hits(self, barrel):
         particles, hits = barrel.showers(2, seed=5)
         summary = barrel.summary(2, seed=5)

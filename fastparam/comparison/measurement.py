@@ -17,7 +17,9 @@ __all__ = ["Difference", "Measurement", "measure"]
 
 Floats = npt.NDArray[np.float64]
 
-#: An entry known worse than this, relative, rests on a few showers: its pull is far from Gaussian and tests nothing.
+#: An entry that the reference cannot know better than this, relative, rests on a few showers: its pull is far from
+#: Gaussian and tests nothing. The average of both samples decides, which does not know which of them is higher;
+#: judging by the reference alone would select its upward fluctuations.
 _POOR = 0.2
 
 
@@ -152,8 +154,12 @@ def _compare_entries(
             difference = other - value
             combined = np.sqrt(sigma**2 + other_sigma**2 + (0.0 if training_error is None else training_error**2))
             pull = np.where(combined > 0, difference / combined, np.where(difference == 0, np.nan, np.inf))
-            poor = (sigma > _POOR * np.abs(value)) | (other_sigma > _POOR * np.abs(other))
-            testable = np.isfinite(pull) & ~(poor if o.scale != "absolute" else np.zeros(len(value), dtype=bool))
+            testable = np.isfinite(pull)
+            if o.scale != "absolute":
+                n, m = reference[1], replicas[1]
+                average = (n * value + m * other) / (n + m)
+                expected = np.hypot(n * sigma, m * other_sigma) / (n + m) * np.sqrt((n + m) / n)
+                testable &= expected <= _POOR * np.abs(average)
             differences[name] = Difference(
                 other, other_sigma, difference * scale, combined * scale, pull, np.asarray(testable, dtype=np.bool_)
             )

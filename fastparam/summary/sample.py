@@ -76,8 +76,20 @@ def summarise_sample(
 
 def probe(geometry: Geometry, batches: list[Batch], everything: Particles) -> Binning:
     """Choose the binning from the first showers of a sample, however they are cut into batches."""
-    counts = np.concatenate([b.hits.n_hits for b in batches])
-    x, y, z, e = (np.concatenate([getattr(b.hits, c) for b in batches]) for c in ("x", "y", "z", "e"))
-    layer = np.concatenate([b.hits.layer for b in batches])
+    heads, left = [], PROBE_SHOWERS
+    for batch in batches:
+        heads.append(_first(batch, left))
+        left -= len(heads[-1][0])
+    counts = np.concatenate([hits.n_hits for _, hits in heads])
+    x, y, z, e = (np.concatenate([getattr(hits, c) for _, hits in heads]) for c in ("x", "y", "z", "e"))
+    layer = np.concatenate([hits.layer for _, hits in heads])
     hits = Hits(x, y, z, e, layer, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-    return choose_binning(geometry, Particles.concatenate([b.particles for b in batches]), hits, everything)
+    return choose_binning(geometry, Particles.concatenate([particles for particles, _ in heads]), hits, everything)
+
+
+def _first(batch: Batch, n: int) -> tuple[Particles, Hits]:
+    """First n showers of a batch."""
+    offsets = batch.hits.offsets[: n + 1]
+    used = slice(0, offsets[-1])
+    h = batch.hits
+    return batch.particles.take(slice(0, n)), Hits(h.x[used], h.y[used], h.z[used], h.e[used], h.layer[used], offsets)

@@ -85,22 +85,29 @@ def _reduce(
     n_slabs = slab_in.shape[1]
     n_content = first_cell[-1] * n_r
     n_fine = 1 + _FINE * (n_r - 2)
+    r2_first, per_ln_r2 = r_first * r_first, 0.5 * _FINE / log_step
     for i in prange(len(offsets) - 1):
         content = np.zeros(n_content)
         fine = np.zeros(n_fine + 1)
-        total = 0.0
+        # What a loop over hits reads or adds to again and again is kept in local numbers: arrays might overlap, which
+        # would force a load and a store for every hit.
+        x0, y0, z0 = origin[i, 0], origin[i, 1], origin[i, 2]
+        ux, uy, uz = u[i, 0], u[i, 1], u[i, 2]
+        ax, ay, az = e1[i, 0], e1[i, 1], e1[i, 2]
+        bx, by, bz = e2[i, 0], e2[i, 1], e2[i, 2]
+        total, et, ett, lost = 0.0, 0.0, 0.0, 0.0
+        inside = 0
         for h in range(offsets[i], offsets[i + 1]):
             energy = e[h]
             k = layer[h]
             if k < 0:
-                n_outside[i] += 1
-                outside[i] += energy
+                lost += energy
                 continue
-            dx, dy, dz = x[h] - origin[i, 0], y[h] - origin[i, 1], z[h] - origin[i, 2]
-            s = dx * u[i, 0] + dy * u[i, 1] + dz * u[i, 2]
-            d1 = dx * e1[i, 0] + dy * e1[i, 1] + dz * e1[i, 2]
-            d2 = dx * e2[i, 0] + dy * e2[i, 1] + dz * e2[i, 2]
-            n_hits[i] += 1
+            dx, dy, dz = x[h] - x0, y[h] - y0, z[h] - z0
+            s = dx * ux + dy * uy + dz * uz
+            d1 = dx * ax + dy * ay + dz * az
+            d2 = dx * bx + dy * by + dz * bz
+            inside += 1
             total += energy
             layer_energy[i, k] += energy
             moments[i, k, 0] += energy * d1
@@ -109,7 +116,8 @@ def _reduce(
             moments[i, k, 3] += energy * d2 * d2
 
             slab = layer_slab[k]
-            if s < slab_in[i, slab] or s > slab_out[i, slab]:  # far from the line the layer is left at another depth
+            s_layer = slab_in[i, slab]
+            if s < s_layer or s > slab_out[i, slab]:  # far from the line the layer is left at another depth
                 low, high = 0, n_slabs
                 while high - low > 1:
                     middle = (low + high) // 2
@@ -119,26 +127,29 @@ def _reduce(
                         high = middle
                 slab = low
             t = x0_in[i, slab] + max(0.0, min(s, slab_out[i, slab]) - slab_in[i, slab]) / slab_x0[slab]
-            depth_sums[i, 0] += energy * t
-            depth_sums[i, 1] += energy * t * t
+            et += energy * t
+            ett += energy * t * t
 
-            width = cell_width[k]
-            s_layer = slab_in[i, layer_slab[k]]
-            if n_cells[k] == 1:
-                cell = 0
-            elif from_start:
-                cell = math.floor(s / width) - math.floor(s_layer / width)
-            else:
-                cell = math.floor((s - s_layer) / width)
-            cell = min(max(cell, 0), n_cells[k] - 1)
+            cell = 0
+            if n_cells[k] > 1:
+                width = cell_width[k]
+                if from_start:
+                    cell = math.floor(s / width) - math.floor(s_layer / width)
+                else:
+                    cell = math.floor((s - s_layer) / width)
+                cell = min(max(cell, 0), n_cells[k] - 1)
 
-            r = math.sqrt(d1 * d1 + d2 * d2)
+            r2 = (d1 * d1 + d2 * d2) / r2_first
             f = 0
-            if r >= r_first:
-                f = min(1 + int(math.log(r / r_first) / log_step * _FINE), n_fine)
+            if r2 >= 1.0:
+                f = min(1 + int(math.log(r2) * per_ln_r2), n_fine)
             fine[f] += energy
-            ring = 0 if f == 0 else 1 + (f - 1) // _FINE
+            ring = (f + _FINE - 1) // _FINE
             content[(first_cell[k] + cell) * n_r + ring] += energy
+        n_hits[i] = inside
+        n_outside[i] = offsets[i + 1] - offsets[i] - inside
+        outside[i] = lost
+        depth_sums[i, 0], depth_sums[i, 1] = et, ett
 
         entry = offsets[i]
         for b in range(n_content):

@@ -81,6 +81,8 @@ def fit_tune(
         for eta in slices if slices is not None else [None]:
             label = particle_name(pdg) + ("" if eta is None else f", eta {eta[0]:g} to {eta[1]:g}")
             chosen = (summary.particles.pdg == pdg) & in_slice(summary.particles.eta, eta)
+            if not chosen.any():  # e.g. electrons in one slice only: nobody promised them elsewhere
+                continue
             if chosen.sum() < MIN_SHOWERS:
                 excluded.append(f"{label}: {int(chosen.sum())} training showers; at least {MIN_SHOWERS} are needed")
                 continue

@@ -1,0 +1,7 @@
+"""`python -m fastparam` is `fastparam`."""
+
+import sys
+
+from fastparam.cli import main
+
+sys.exit(main())

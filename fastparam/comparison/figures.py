@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,16 @@ def as_figure(figure: MplFigure, title: str, caption: str = "") -> Figure:
     buffer = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    encoded = base64.b64encode(buffer.getvalue().encode()).decode()
+    encoded = base64.b64encode(_compact(buffer.getvalue()).encode()).decode()
     return Figure(title=title, source=f"data:image/svg+xml;base64,{encoded}", caption=caption)
+
+
+def _compact(svg: str) -> str:
+    """Round coordinates to a hundredth of a point and drop blanks between elements; a third of the size."""
+    rounded = re.sub(
+        r' (?:d|x|y)="[^"]*"', lambda attribute: re.sub(r"(\.\d\d)\d+", r"\1", attribute.group().replace("\n", "")), svg
+    )
+    return re.sub(r">\s+<", "><", rounded)
 
 
 def scalar_figure(comparison: Comparison, observable: str, group: str) -> Figure | None:
@@ -169,19 +178,28 @@ def _points(
     shown = np.isfinite(y)
     if line and n > 0 and candidate is not None:
         x = x * (1.0 + 0.012 * (candidate + 1))  # beside the reference, not on top of it
-    axes.errorbar(
-        x[shown],
-        y[shown],
-        yerr=np.where(np.isfinite(sigma), sigma, 0.0)[shown],
-        fmt=marker,
+    x, y, bar = x[shown], y[shown], np.where(np.isfinite(sigma), sigma, 0.0)[shown]
+    # All error bars as one path: a tenth of the size and time of one element per bar.
+    gaps = np.full(len(x), np.nan)
+    above = 3 if candidate is None else 4
+    axes.plot(
+        np.stack([x, x, gaps], axis=1).ravel(),
+        np.stack([y - bar, y + bar, gaps], axis=1).ravel(),
+        color=colour,
+        linewidth=0.9,
+        zorder=above,
+    )
+    axes.plot(
+        x,
+        y,
+        marker=marker,
         linestyle="-" if line else "none",
         linewidth=0.8,
-        elinewidth=0.9,
         markersize=4.5 if line else 3.2,
         markerfacecolor="white" if candidate is None else colour,
         color=colour,
         label=label,
-        zorder=3 if candidate is None else 4,
+        zorder=above,
     )
 
 
@@ -271,6 +289,8 @@ def _finish(main: Any, lower: Any, o: Observable, place: str = "", m: Measuremen
         for axis in (axes.xaxis, axes.yaxis):
             if axis.get_scale() == "log":
                 _decades(axis)
+        if axes.get_yscale() == "log":
+            axes.yaxis.set_minor_locator(NullLocator())
     bottom, top = main.get_ylim()
     if main.get_yscale() == "linear":
         if m is not None and o.scale != "absolute":

@@ -249,7 +249,8 @@ class Distance:
     value, error : float
         The distance, negative where the mean square is below the statistical part, and its standard error.
     pull : float
-        Significance against "no difference", as standard deviations of a Gaussian.
+        Significance against "no difference", as standard deviations of a Gaussian; 0 where the difference is smaller
+        than statistics make it on average.
     floor : float
         What statistics of the reference alone contribute before subtraction.
     """
@@ -291,6 +292,6 @@ def rms_distance(reference: Floats, candidate: Floats, training: Floats | None =
     return Distance(
         value=value,
         error=spread / (2.0 * max(abs(value), np.sqrt(spread))) if spread > 0 else 0.0,
-        pull=float(norm.isf(max(p_value, 1e-300))) if np.isfinite(p_value) else np.nan,
+        pull=max(float(norm.isf(max(p_value, 1e-300))), 0.0) if np.isfinite(p_value) else np.nan,
         floor=float(np.sqrt(np.mean((reference[1:] - reference[0])[:, usable] ** 2))),
     )

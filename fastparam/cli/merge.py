@@ -11,6 +11,7 @@ import typer
 def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Summaries of parts of one sample.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Summary file (HDF5).")],
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
 ) -> None:
     """Join summaries of parts into the summary that one pass over everything gives, bit by bit."""
@@ -24,4 +25,10 @@ def merge(
     loaded = [load_summary(path) for path in parts]
     summary = merge_summaries([s for s, _ in loaded], [str(p) for p in parts])
     save_summary(output, summary, loaded[0][1])
+    if json_output:
+        import json
+
+        facts = {"output": str(output), "showers": len(summary), "parts": len(parts), "bytes": output.stat().st_size}
+        print(json.dumps(facts, indent=2))
+        return
     print(f"{output}: {len(summary)} showers from {len(parts)} parts")

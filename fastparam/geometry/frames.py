@@ -38,6 +38,9 @@ Floats = npt.NDArray[np.float64]
 #: 1/cos, and a parametrisation in depth and radius alone loses its meaning when a shower grazes the layers.
 MAX_ANGLE = np.deg2rad(60.0)
 
+#: Smallest sine of the angle between a line and the axis of a barrel; pseudorapidity 5.3.
+_MIN_SINE = 0.01
+
 #: How far a particle may start behind the face of the first slab before it counts as starting inside, mm.
 _START_TOLERANCE = 0.1
 
@@ -79,15 +82,9 @@ def local_frames(geometry: Geometry, particles: Particles) -> Frames:
     Raises
     ------
     OutOfDomainError
-        If a line does not cross all slabs in their order, or starts behind the face of the first one; names the row.
+        If a line starts behind the face of the first slab, runs along the axis of a barrel (within 0.01 rad), or meets
+        a planar detector at more than `MAX_ANGLE`; names the row.
     """
-    u = particles.direction
-    reference = np.array([0.0, 0.0, 1.0]) if geometry.frame == "barrel" else np.array([1.0, 0.0, 0.0])
-    e1 = reference - (u @ reference)[:, None] * u
-    length = np.linalg.norm(e1, axis=1)
-    _refuse(length < 1e-6, "its line is parallel to the axis that defines the transverse frame", particles)
-    e1 = e1 / length[:, None]
-    e2 = np.cross(e1, u) if geometry.frame == "barrel" else np.cross(u, e1)
     crossings = line_crossings(geometry, particles, np.stack([geometry.slab_from, geometry.slab_to]))
     slab_in, slab_out = np.ascontiguousarray(crossings[:, 0]), np.ascontiguousarray(crossings[:, 1])
     _refuse(
@@ -95,13 +92,27 @@ def local_frames(geometry: Geometry, particles: Particles) -> Frames:
         f"it starts behind the face of the first declared layer ({geometry.slab_from[0]:g} mm)",
         particles,
     )
+    # Lines that were not refused are well away from the direction that e1 starts from.
+    u = particles.direction
+    reference = np.array([0.0, 0.0, 1.0]) if geometry.frame == "barrel" else np.array([1.0, 0.0, 0.0])
+    e1 = reference - (u @ reference)[:, None] * u
+    e1 /= np.linalg.norm(e1, axis=1)[:, None]
+    e2 = np.cross(e1, u) if geometry.frame == "barrel" else np.cross(u, e1)
     thickness = (slab_out - slab_in) / geometry.slab_x0
     x0_in = np.cumsum(thickness, axis=1) - thickness
     return Frames(particles.position, u, e1, e2, slab_in, slab_out, x0_in)
 
 
 def line_crossings(geometry: Geometry, particles: Particles, surfaces: Floats) -> Floats:
-    """Return path lengths in mm from each particle's start to surfaces (radii or z), shape (n, *surfaces.shape)."""
+    """Return path lengths in mm from each particle's start to surfaces (radii or z), shape (n, *surfaces.shape).
+
+    In a barrel, where a line meets a cylinder twice, the way out counts.
+
+    Raises
+    ------
+    OutOfDomainError
+        As `local_frames`.
+    """
     if geometry.frame == "barrel":
         return _cylinder_crossings(geometry, particles, surfaces)
     return _plane_crossings(particles, surfaces)
@@ -160,7 +171,7 @@ def _plane_crossings(particles: Particles, surfaces: Floats) -> Floats:
 def _cylinder_crossings(geometry: Geometry, particles: Particles, surfaces: Floats) -> Floats:
     p, u = particles.position[:, :2], particles.direction[:, :2]
     a = np.einsum("ij,ij->i", u, u)
-    _refuse(a < 1e-4, "its line is parallel to the axis of the barrel", particles)
+    _refuse(a < _MIN_SINE**2, "its line is parallel to the axis of the barrel", particles)
     b = np.einsum("ij,ij->i", p, u)
     distance = np.einsum("ij,ij->i", p, p)
     _refuse(
@@ -170,8 +181,11 @@ def _cylinder_crossings(geometry: Geometry, particles: Particles, surfaces: Floa
     )
     shape = (-1, *(1 for _ in surfaces.shape))
     a, b = a.reshape(shape), b.reshape(shape)
-    c = distance.reshape(shape) - surfaces**2
-    crossings: Floats = (-b + np.sqrt(b**2 - a * c)) / a
+    discriminant = b**2 - a * (distance.reshape(shape) - surfaces**2)
+    # Only within the tolerance above can a line start outside a cylinder and pass it by.
+    missed = (discriminant < 0.0).reshape(len(particles), -1).any(axis=1)
+    _refuse(missed, "its line passes the first declared layer by", particles)
+    crossings: Floats = (-b + np.sqrt(discriminant)) / a
     return crossings
 
 

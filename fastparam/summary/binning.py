@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,7 +106,7 @@ def choose_binning(geometry: Geometry, particles: Particles, hits: Hits, all_par
     Simulations often merge the deposits of a small cell into one stored hit. Depth bins that cut through such cells
     show artefacts of up to 25 % of the profile's maximum, so cells are whole merging cells wherever merging is seen.
     Elsewhere a layer thicker than 1 X0 is cut into cells of half an X0, a thinner one is a cell by itself.
-    Radial bins are logarithmic from 0.02 to 20 Moliere radii.
+    Radial bins are logarithmic from 0.02 to 20 Moliere radii, and no narrower than the lateral cells that are seen.
 
     Parameters
     ----------
@@ -138,7 +138,8 @@ def choose_binning(geometry: Geometry, particles: Particles, hits: Hits, all_par
     n_cells = np.where(thick, np.ceil(path / np.where(thick, width, 1.0)) + (anchor == "start"), 1).astype(np.int64)
     moliere = geometry.material.moliere_radius
     r_edges = np.concatenate([[0.0], moliere * np.geomspace(0.02, 20.0, _N_RINGS - 1), [np.inf]])
-    return Binning(anchor, width, n_cells, r_edges, _lateral_cell(local[layer >= 0, 1:], e[layer >= 0]))
+    fine = Binning(anchor, width, n_cells, r_edges, _lateral_cell(local[layer >= 0, 1:], e[layer >= 0]))
+    return replace(fine, r_edges=np.append(r_edges[fine.coarse_rings()], np.inf))
 
 
 def _longest_paths(geometry: Geometry, particles: Particles) -> Floats:

@@ -1,4 +1,8 @@
-"""Summary files: HDF5, one dataset per array, the geometry inside."""
+"""Summary files: HDF5, one dataset per array, the geometry inside.
+
+Arrays that grow, or grow within each shower, are stored as differences of neighbours (`_STEPS`, dataset ``NAME_steps``)
+because these are small numbers, which compress well.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
+import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import InputError
@@ -14,7 +19,7 @@ from fastparam.files import atomic_output
 from fastparam.geometry.load import dump_geometry, parse_geometry
 from fastparam.particles import Particles
 from fastparam.summary.binning_file import read_binning, write_binning
-from fastparam.summary.summary import Summary
+from fastparam.summary.summary import PER_ENTRY, PER_SHOWER, Summary
 
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
@@ -26,22 +31,12 @@ T = TypeVar("T")
 #: Raised whenever the layout changes; older versions are read as long as `load_summary` says so.
 FORMAT = 1
 
-_PARTICLES = ("pdg", "energy", "position", "direction", "index")
-_ARRAYS = (
-    "row",
-    "n_hits",
-    "n_negative",
-    "n_outside",
-    "outside",
-    "layer_energy",
-    "layer_moments",
-    "depth_sums",
-    "r50",
-    "r90",
-    "offsets",
-    "content_bin",
-    "content_energy",
-)
+_PARTICLES = tuple(f"particles/{name}" for name in ("pdg", "energy", "position", "direction", "index"))
+_ARRAYS = (*PER_SHOWER, "offsets", *PER_ENTRY)
+_STEPS = frozenset({"particles/index", "row", "offsets", "content_bin"})
+
+#: Rows per compressed chunk; larger ones need memory, in smaller ones compression starts anew too often.
+_CHUNK_BYTES = 1 << 20
 
 
 def save_summary(path: Path, summary: Summary, geometry: Geometry) -> None:
@@ -51,9 +46,10 @@ def save_summary(path: Path, summary: Summary, geometry: Geometry) -> None:
         file.attrs["format"] = FORMAT
         file.attrs["geometry"] = dump_geometry(geometry)
         file.attrs["geometry_digest"] = summary.geometry_digest
+        file.attrs["sample_rows"] = summary.sample_rows
         write_binning(file, summary.binning)
         for name in _PARTICLES:
-            _write(file, f"particles/{name}", getattr(summary.particles, name))
+            _write(file, name, getattr(summary.particles, name.removeprefix("particles/")))
         for name in _ARRAYS:
             _write(file, name, getattr(summary, name))
 
@@ -71,8 +67,14 @@ def load_summary(path: Path) -> tuple[Summary, Geometry]:
 
 def _summary(file: h5py.File) -> Summary:
     binning = read_binning(file)
-    particles = Particles(*(file[f"particles/{name}"][()] for name in _PARTICLES))
-    return Summary(str(file.attrs["geometry_digest"]), binning, particles, *(file[name][()] for name in _ARRAYS))
+    particles = Particles(*(_array(file, name) for name in _PARTICLES))
+    return Summary(
+        str(file.attrs["geometry_digest"]),
+        binning,
+        particles,
+        **{name: _array(file, name) for name in _ARRAYS},
+        sample_rows=int(file.attrs["sample_rows"]),
+    )
 
 
 def _read(path: Path, wanted: Callable[[h5py.File], T]) -> T:
@@ -98,7 +100,18 @@ def load_geometry_of(path: Path) -> Geometry:
 
 
 def _write(file: h5py.File, name: str, data: npt.NDArray[Any]) -> None:
-    if data.size:
-        file.create_dataset(name, data=data, compression="gzip", compression_opts=4, shuffle=True)
-    else:
+    if name in _STEPS:
+        name, data = f"{name}_steps", np.diff(data, prepend=data.dtype.type(0))
+    if not data.size:
         file.create_dataset(name, data=data)
+        return
+    rows = max(1, _CHUNK_BYTES * len(data) // data.nbytes)
+    chunks = (min(rows, len(data)), *data.shape[1:])
+    file.create_dataset(name, data=data, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True)
+
+
+def _array(file: h5py.File, name: str) -> npt.NDArray[Any]:
+    if name not in _STEPS:
+        return np.asarray(file[name][()])
+    steps = file[f"{name}_steps"][()]
+    return np.cumsum(steps, dtype=steps.dtype)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fastparam.errors import InputError
+from fastparam.errors import FastparamWarning, InputError
 from fastparam.particles import Particles
-from fastparam.summary.summary import Summary
+from fastparam.summary.summary import PER_ENTRY, PER_SHOWER, Summary
 
 __all__ = ["concatenate", "merge"]
 
@@ -19,7 +23,13 @@ def merge(parts: Sequence[Summary], names: Sequence[str]) -> Summary:
     Raises
     ------
     InputError
-        If the parts belong to different geometries or are cut differently, or if two of them hold the same row.
+        If the parts belong to different geometries or samples or are cut differently, or if two of them hold the same
+        row.
+
+    Warns
+    -----
+    FastparamWarning
+        If rows of the sample are in none of the parts.
     """
     for part, name in zip(parts, names, strict=True):
         if part.geometry_digest != parts[0].geometry_digest:
@@ -31,6 +41,11 @@ def merge(parts: Sequence[Summary], names: Sequence[str]) -> Summary:
                 f"{name}: its depth cells or radial bins differ from those of {names[0]}; "
                 "summarise all parts from the same geometry.yaml and list of files"
             )
+        if part.sample_rows != parts[0].sample_rows:
+            raise InputError(
+                f"{name}: part of a sample of {part.sample_rows} rows, {names[0]} of one of {parts[0].sample_rows}; "
+                "summarise all parts from the same geometry.yaml and list of files"
+            )
     rows = np.concatenate([p.row for p in parts])
     owner = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
     order = np.argsort(rows, kind="stable")
@@ -38,7 +53,22 @@ def merge(parts: Sequence[Summary], names: Sequence[str]) -> Summary:
     if len(twice):
         a, b = owner[order[twice[0]]], owner[order[twice[0] + 1]]
         raise InputError(f"row {rows[order[twice[0]]]} is in {names[a]} and in {names[b]}; merge each part only once")
+    missing = np.setdiff1d(np.arange(parts[0].sample_rows), rows)
+    if len(missing):
+        warnings.warn(
+            f"{len(missing)} of the {parts[0].sample_rows} rows of the sample are in none of the {len(parts)} merged "
+            f"parts: {_ranges(missing)}; the summary lacks them",
+            FastparamWarning,
+            stacklevel=2,
+        )
     return concatenate(parts).take(order)
+
+
+def _ranges(rows: npt.NDArray[np.int64]) -> str:
+    """Write ascending numbers as ranges, such as ``0 to 9, 12``; only the first three."""
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    shown = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:3]]
+    return ", ".join([*shown, "..."] if len(runs) > 3 else shown)
 
 
 def concatenate(parts: Sequence[Summary]) -> Summary:
@@ -47,21 +77,12 @@ def concatenate(parts: Sequence[Summary]) -> Summary:
     if len(parts) == 1:
         return first
     counts = np.concatenate([np.diff(p.offsets) for p in parts])
-    return Summary(
-        first.geometry_digest,
-        first.binning,
-        Particles.concatenate([p.particles for p in parts]),
-        np.concatenate([p.row for p in parts]),
-        np.concatenate([p.n_hits for p in parts]),
-        np.concatenate([p.n_negative for p in parts]),
-        np.concatenate([p.n_outside for p in parts]),
-        np.concatenate([p.outside for p in parts]),
-        np.concatenate([p.layer_energy for p in parts]),
-        np.concatenate([p.layer_moments for p in parts]),
-        np.concatenate([p.depth_sums for p in parts]),
-        np.concatenate([p.r50 for p in parts]),
-        np.concatenate([p.r90 for p in parts]),
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        np.concatenate([p.content_bin for p in parts]),
-        np.concatenate([p.content_energy for p in parts]),
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(p, name) for p in parts]) for name in (*PER_SHOWER, *PER_ENTRY)
+    }
+    return replace(
+        first,
+        particles=Particles.concatenate([p.particles for p in parts]),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        **joined,
     )

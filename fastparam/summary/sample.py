@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def summarise_sample(
             done += len(batch)
             progress(min(done / total, 1.0))
 
-    return summarise(geometry, watched(), binning)
+    return replace(summarise(geometry, watched(), binning), sample_rows=len(everything))
 
 
 def probe(geometry: Geometry, batches: list[Batch], everything: Particles) -> Binning:

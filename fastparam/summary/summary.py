@@ -1,12 +1,13 @@
 """`Summary`: all that fits and comparisons need to know of a sample, shower by shower.
 
 Everything is kept per shower, nothing is summed over showers: summaries of parts are joined by putting their showers
-in order of row, so that any split of the input into files, parts or batches gives the same bits.
+in order of row, so that any split of the input into files, parts or batches gives the same bits. For the same reason
+numbers are rounded to the bits worth storing when a shower is summarised, not when a file is written.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,14 +17,32 @@ import numpy.typing as npt
 from fastparam.particles import Particles
 from fastparam.summary.binning import Binning
 
-__all__ = ["Summary"]
+__all__ = ["PER_ENTRY", "PER_SHOWER", "Summary"]
 
 Floats = npt.NDArray[np.float64]
+
+#: The arrays of a `Summary` with one row per shower, and those with one row per entry of the content.
+PER_SHOWER = (
+    "row",
+    "n_hits",
+    "n_negative",
+    "n_outside",
+    "outside",
+    "layer_energy",
+    "layer_moments",
+    "depth_sums",
+    "r50",
+    "r90",
+)
+PER_ENTRY = ("content_bin", "content_energy")
 
 
 @dataclass(frozen=True)
 class Summary:
     """Showers reduced to what is fitted and compared.
+
+    Energies, sums and radii are kept to 16 significant bits (a relative error of 8e-6 at worst), `layer_moments` and
+    `content_energy` to 8 (0.2 % at worst, unbiased): far below what a single shower fluctuates by.
 
     Attributes
     ----------
@@ -42,7 +61,7 @@ class Summary:
         Energy of the latter in MeV; part of nothing else here.
     layer_energy : float64 array (n, L)
         Visible energy in MeV per active layer.
-    layer_moments : float64 array (n, L, 4)
+    layer_moments : float32 array (n, L, 4)
         Sums over hits of e d1, e d2, e d1^2, e d2^2 (MeV mm, MeV mm^2); d1 and d2 are the transverse distances from
         the line along e1 and e2 (`geometry.frames`).
     depth_sums : float64 array (n, 2)
@@ -54,7 +73,9 @@ class Summary:
     content_bin : int32 array (n_entries,)
         Depth cell times n_r plus radial bin, ascending within a shower.
     content_energy : float32 array (n_entries,)
-        Visible energy in MeV.
+        Visible energy in MeV; positive.
+    sample_rows : int
+        Rows of the whole sample, of which these are all or some; 0 where that is not known.
     """
 
     geometry_digest: str
@@ -66,13 +87,14 @@ class Summary:
     n_outside: npt.NDArray[np.int64]
     outside: Floats
     layer_energy: Floats
-    layer_moments: Floats
+    layer_moments: npt.NDArray[np.float32]
     depth_sums: Floats
     r50: Floats
     r90: Floats
     offsets: npt.NDArray[np.int64]
     content_bin: npt.NDArray[np.int32]
     content_energy: npt.NDArray[np.float32]
+    sample_rows: int = 0
 
     def __len__(self) -> int:
         """Return the number of showers."""
@@ -113,21 +135,10 @@ class Summary:
         counts = np.diff(self.offsets)[positions]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         source = np.repeat(self.offsets[positions] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return Summary(
-            self.geometry_digest,
-            self.binning,
-            self.particles.take(positions),
-            self.row[positions],
-            self.n_hits[positions],
-            self.n_negative[positions],
-            self.n_outside[positions],
-            self.outside[positions],
-            self.layer_energy[positions],
-            self.layer_moments[positions],
-            self.depth_sums[positions],
-            self.r50[positions],
-            self.r90[positions],
-            offsets,
-            self.content_bin[source],
-            self.content_energy[source],
+        return replace(
+            self,
+            particles=self.particles.take(positions),
+            offsets=offsets,
+            **{name: getattr(self, name)[positions] for name in PER_SHOWER},
+            **{name: getattr(self, name)[source] for name in PER_ENTRY},
         )

@@ -108,7 +108,9 @@ def from_minuit(
             np.array(minuit.covariance) if minuit.covariance is not None else np.full((len(values),) * 2, np.nan)
         )
     at_limit = []
-    for name, value, (low, high) in zip(minuit.parameters, values, minuit.limits, strict=True):
+    for name, value, (low, high), fixed in zip(minuit.parameters, values, minuit.limits, minuit.fixed, strict=True):
+        if fixed:
+            continue
         scale = (high - low) if np.isfinite(high - low) else max(1.0, abs(value))
         if value - low < 1e-4 * scale or high - value < 1e-4 * scale:
             at_limit.append(name)

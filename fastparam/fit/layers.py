@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fastparam.errors import FitError
 from fastparam.fit.fit import Fit
-from fastparam.fit.longitudinal import Profiles, gamma_fractions
+from fastparam.fit.profiles import Profiles, gamma_fractions
 from fastparam.summary.points import EnergyPoints
 
 __all__ = ["evaluate", "fit", "response"]
@@ -35,57 +36,57 @@ def fit(profiles: Profiles, theta: Floats, points: EnergyPoints) -> Fit:
     theta : float64 array (n, 2)
         ln T and ln alpha of each shower.
     points : EnergyPoints
+
+    Returns
+    -------
+    Fit
+        Not valid, and the factor kept at 1, where no energy point has 10 showers and energy in a medium; the notes
+        name it.
     """
     n_media = int(profiles.medium.max()) + 1
     expected = gamma_fractions(theta[:, 0], theta[:, 1], profiles.depths)
     seen = np.stack([profiles.cell_energy[:, profiles.medium == m].sum(axis=1) for m in range(n_media)], axis=1)
     share = np.stack([expected[:, profiles.medium == m].sum(axis=1) for m in range(n_media)], axis=1)
     main = int(np.argmax(seen.sum(axis=0)))
-    names, values, blocks, chi2, ndf = [], [], [], 0.0, 0
-    diagnostics: dict[str, list[float]] = {"energy": []}
     others = [m for m in range(n_media) if m != main]
-    for m in others:
-        x, y, error = [], [], []
+    names: list[str] = []
+    notes: list[str] = []
+    values, covariance, chi2, ndf = np.zeros(2 * len(others)), np.zeros((2 * len(others),) * 2), 0.0, 0
+    diagnostics = {"energy": points.energy}
+    for k, m in enumerate(others):
+        ln_factor, error = np.full(len(points), np.nan), np.full(len(points), np.nan)
         for p in range(len(points)):
             own = points.point == p
-            if own.sum() < _MIN_SHOWERS:
-                continue
             # What the profile promises in medium m, given what the shower left in the main medium.
             promised = seen[own, main] * share[own, m] / np.maximum(share[own, main], 1e-6)
             total, wanted = seen[own, m].sum(), promised.sum()
-            if total <= 0 or wanted <= 0:
+            if own.sum() < _MIN_SHOWERS or total <= 0 or wanted <= 0:
                 continue
             ratio = total / wanted
-            scatter = (seen[own, m] - ratio * promised).std(ddof=1) * np.sqrt(own.sum())
-            x.append(np.log(points.energy[p] / 10_000.0))
-            y.append(np.log(ratio))
-            error.append(scatter / total)
-        if not x:
-            coefficients, covariance = np.array([0.0, 0.0]), np.zeros((2, 2))
-        else:
-            coefficients, covariance, c, n = _polynomial(np.array(x), np.array(y), np.array(error), 1)
-            chi2, ndf = chi2 + c, ndf + n
+            ln_factor[p] = np.log(ratio)
+            error[p] = (seen[own, m] - ratio * promised).std(ddof=1) * np.sqrt(own.sum()) / total
+        block = slice(2 * k, 2 * k + 2)
+        x = np.log(points.energy / 10_000.0)
+        values[block], covariance[block, block], c, n = _polynomial(x, ln_factor, error, 1)
+        chi2, ndf = chi2 + c, ndf + n
+        if not np.any(error > 0):
+            notes.append(f"medium {m}: no energy point has {_MIN_SHOWERS} showers and energy in it; factor kept at 1")
         names += [f"factor{m}_f0", f"factor{m}_f1"]
-        values.append(coefficients)
-        blocks.append(covariance)
-        diagnostics["energy"] = [10_000.0 * float(np.exp(v)) for v in x]
-        diagnostics[f"ln_factor{m}"], diagnostics[f"ln_factor{m}_error"] = y, error
-    full = np.zeros((2 * len(others), 2 * len(others)))
-    for k, block in enumerate(blocks):
-        full[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = block
+        diagnostics |= {f"ln_factor{m}": ln_factor, f"ln_factor{m}_error": error}
     return Fit(
         tuple(names),
-        np.concatenate(values) if values else np.zeros(0),
-        full,
-        True,
+        values,
+        covariance,
+        not notes,
         True,
         (),
         chi2,
         ndf,
         (float(profiles.energy.min()), float(profiles.energy.max())),
         len(profiles),
+        tuple(notes),
         settings={"main": main, "media": n_media},
-        points={k: np.array(v) for k, v in diagnostics.items()},
+        points=diagnostics,
     )
 
 
@@ -110,8 +111,15 @@ def response(energy: Floats, layer_energy: Floats, points: EnergyPoints, layer_i
         Visible energy in MeV.
     points : EnergyPoints
     layer_ids : int32 array (L,)
+
+    Raises
+    ------
+    FitError
+        If no energy point has 10 showers.
     """
     used = [p for p in range(len(points)) if (points.point == p).sum() >= _MIN_SHOWERS]
+    if not used:
+        raise FitError(f"layer_response: no energy point has {_MIN_SHOWERS} showers")
     x = np.log(points.energy[used] / 10_000.0)
     shares = [layer_energy[points.point == p] / energy[points.point == p, None] for p in used]
     mean = np.array([s.mean(axis=0) for s in shares])

@@ -9,35 +9,36 @@ gamma function, y = E / Ec:
     sigma(ln alpha) = 1 / (sa0 + sa1 ln y)
     rho             = r0 + r1 ln y
 
-Each shower contributes the likelihood of its cell energies, a multinomial of N_eff deposits over the depth cells that
-the detector covers (normalised there, so leakage, dead material and missing layers need no correction), integrated
-over the population. N_eff is measured from the residuals of the profiles themselves: it holds both the correlation of
-deposits and what is not gamma-shaped in a cascade.
+Each shower contributes the likelihood of its cell energies (`fit.profiles`), integrated over the population, so that
+showers count with what they know and the scatter of the single fits never enters the widths. The population ends at
+ln alpha = 0.02, where the sampler draws again. N_eff is measured from the residuals of the profiles themselves: it
+holds both the correlation of deposits and what is not gamma-shaped in a cascade.
 
-The integral is Laplace's: ln L of a shower is expanded to second order at the maximum of its posterior, which makes the
-marginal likelihood a closed form, also for showers that hardly constrain (ln T, ln alpha) by themselves.
+The covariance is the sandwich of the curvature and of the scores of single showers, since real showers need not follow
+a normal population.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from iminuit import Minuit
 
-from fastparam._numba import kernel, parallel_kernel, prange
+from fastparam._numba import kernel
 from fastparam.errors import FitError
 from fastparam.fit.fit import Fit, from_minuit, minimise
-from fastparam.shapes.incomplete_gamma import gamma_p1
+from fastparam.fit.profiles import MIN_LN_ALPHA, Profiles, deposits, gamma_fractions, posteriors
+from fastparam.shapes.normal import normal_cdf1
 from fastparam.summary.points import EnergyPoints, energy_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Profiles", "evaluate", "fit", "gamma_fractions", "shower_fits"]
+__all__ = ["Profiles", "ShowerFits", "evaluate", "fit", "gamma_fractions", "shower_fits"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,202 +49,40 @@ _QUANTITIES = ("mean_ln_t", "mean_ln_alpha", "sigma_ln_t", "sigma_ln_alpha", "rh
 #: Fewest depth cells with energy from which two shape parameters and a normalisation can be told apart.
 MIN_CELLS = 4
 
-_ROUNDS = 4
-_MIN_LN_ALPHA = 0.02
+#: Rounds of fitting the showers under the population and the population to the showers, unless it settles earlier:
+#: nothing then moves by more than a fiftieth of its error.
+_ROUNDS = 10
+_SETTLED = 0.02
 _MAX_RHO = 0.98
 
 
-@dataclass(frozen=True)
-class Profiles:
-    """Longitudinal profiles of n showers in C depth cells.
-
-    Attributes
-    ----------
-    energy : float64 array (n,)
-        Kinetic energy in MeV.
-    ln_y : float64 array (n,)
-        ln(E / Ec).
-    cell_energy : float64 array (n, C)
-        Visible energy in MeV.
-    depths : float64 array (n, C, 2)
-        Depth range of each cell in X0; zero width where a shower's line misses the cell.
-    medium : int64 array (C,)
-        Cells of equal number share a visible fraction; shapes are compared only within a medium.
-    """
-
-    energy: Floats
-    ln_y: Floats
-    cell_energy: Floats
-    depths: Floats
-    medium: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.energy)
-
-
 @kernel
-def _fractions(t: Any, alpha: Any, depths: Any, out: Any) -> None:
-    """Share of a gamma profile with maximum t and shape alpha in each depth range."""
-    beta = (alpha - 1.0) / t
-    edge, at_edge = -1.0, 0.0
-    for k in range(len(depths)):
-        a, b = depths[k, 0], depths[k, 1]
-        if b <= a:
-            out[k] = 0.0
-            continue
-        if a != edge:
-            at_edge = gamma_p1(alpha, beta * a)
-        upper = gamma_p1(alpha, beta * b)
-        out[k] = max(upper - at_edge, 1e-300)
-        edge, at_edge = b, upper
-
-
-@kernel
-def _log_likelihood(
-    ln_t: Any, ln_alpha: Any, weights: Any, depths: Any, medium: Any, n_media: Any, work: Any, norm: Any
-) -> float:
-    """Multinomial ln L of one shower; `weights` are its cell energies times N_eff / visible energy."""
-    _fractions(math.exp(ln_t), math.exp(ln_alpha), depths, work)
-    for m in range(n_media):
-        norm[m] = 0.0
-    for k in range(len(work)):
-        norm[medium[k]] += work[k]
-    total = 0.0
-    for k in range(len(work)):
-        if weights[k] > 0.0 and work[k] > 0.0:
-            total += weights[k] * math.log(work[k] / norm[medium[k]])
-    return total
-
-
-@parallel_kernel
-def _maximise(
-    cells: Any, depths: Any, medium: Any, n_media: Any, n_eff: Any, prior: Any, theta: Any, expansion: Any
+def _marginal(
+    theta: Any, parabola: Any, mean_t: Any, mean_a: Any, sigma_t: Any, sigma_a: Any, rho: Any, out: Any
 ) -> None:
-    """Move theta (n, 2) to each shower's posterior maximum; expansion (n, 5): gradient and Hessian of ln L there.
+    """Log marginal likelihood of every shower up to a constant: parabola times normal law, integrated.
 
-    prior (n, 5): mean ln T, mean ln alpha, and the inverse covariance (tt, aa, ta).
+    The law is normalised above `MIN_LN_ALPHA`.
     """
-    step = 1e-3
-    for i in prange(len(theta)):
-        n_cells = cells.shape[1]
-        work, norm, weights = np.empty(n_cells), np.empty(n_media), np.empty(n_cells)
-        visible = 0.0
-        for k in range(n_cells):
-            visible += cells[i, k]
-        for k in range(n_cells):
-            weights[k] = cells[i, k] / visible * n_eff[i] if visible > 0.0 else 0.0
-        x, y = theta[i, 0], theta[i, 1]
-        m0, m1, p00, p11, p01 = prior[i, 0], prior[i, 1], prior[i, 2], prior[i, 3], prior[i, 4]
-        damping = 1e-3
-        centre = _log_likelihood(x, y, weights, depths[i], medium, n_media, work, norm)
-        g0, g1, h00, h11, h01 = 0.0, 0.0, 0.0, 0.0, 0.0
-        for _ in range(60):
-            xp = _log_likelihood(x + step, y, weights, depths[i], medium, n_media, work, norm)
-            xm = _log_likelihood(x - step, y, weights, depths[i], medium, n_media, work, norm)
-            yp = _log_likelihood(x, y + step, weights, depths[i], medium, n_media, work, norm)
-            ym = _log_likelihood(x, y - step, weights, depths[i], medium, n_media, work, norm)
-            pp = _log_likelihood(x + step, y + step, weights, depths[i], medium, n_media, work, norm)
-            mm = _log_likelihood(x - step, y - step, weights, depths[i], medium, n_media, work, norm)
-            g0, g1 = (xp - xm) / (2 * step), (yp - ym) / (2 * step)
-            h00, h11 = (xp - 2 * centre + xm) / step**2, (yp - 2 * centre + ym) / step**2
-            h01 = (pp + mm - xp - xm - yp - ym + 2 * centre) / (2 * step**2)
-            # Posterior: minus quadratic form of the prior.
-            d0, d1 = x - m0, y - m1
-            q0, q1 = g0 - p00 * d0 - p01 * d1, g1 - p01 * d0 - p11 * d1
-            a00, a11, a01 = p00 - h00, p11 - h11, p01 - h01
-            now = centre - 0.5 * (p00 * d0 * d0 + p11 * d1 * d1 + 2 * p01 * d0 * d1)
-            moved = False
-            change = 0.0
-            for _ in range(12):
-                b00, b11 = a00 + damping * (abs(a00) + 1.0), a11 + damping * (abs(a11) + 1.0)
-                det = b00 * b11 - a01 * a01
-                if det <= 0.0 or b00 <= 0.0:
-                    damping = max(10.0 * damping, 1e-2)
-                    continue
-                s0, s1 = (b11 * q0 - a01 * q1) / det, (b00 * q1 - a01 * q0) / det
-                length = max(abs(s0), abs(s1))
-                if length > 0.5:
-                    s0, s1 = 0.5 * s0 / length, 0.5 * s1 / length
-                nx, ny = x + s0, max(y + s1, _MIN_LN_ALPHA)
-                e0, e1 = nx - m0, ny - m1
-                value = _log_likelihood(nx, ny, weights, depths[i], medium, n_media, work, norm)
-                then = value - 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2 * p01 * e0 * e1)
-                if then >= now:
-                    change = abs(nx - x) + abs(ny - y)
-                    x, y, centre = nx, ny, value
-                    damping *= 0.1
-                    moved = True
-                    break
-                damping *= 10.0
-            if not moved or change < 1e-5:
-                break
-        theta[i, 0], theta[i, 1] = x, y
-        expansion[i, 0], expansion[i, 1] = g0, g1
-        expansion[i, 2], expansion[i, 3], expansion[i, 4] = h00, h11, h01
-
-
-@parallel_kernel
-def _residuals(cells: Any, depths: Any, medium: Any, n_media: Any, theta: Any, smallest: Any, out: Any) -> None:
-    """Out (n, 2): chi2 for one deposit and its degrees of freedom, neighbouring cells joined to at least `smallest`."""
-    for i in prange(len(theta)):
-        n_cells = cells.shape[1]
-        work, norm, held = np.empty(n_cells), np.zeros(n_media), np.zeros(n_media)
-        _fractions(math.exp(theta[i, 0]), math.exp(theta[i, 1]), depths[i], work)
-        visible = 0.0
-        for k in range(n_cells):
-            norm[medium[k]] += work[k]
-            held[medium[k]] += cells[i, k]
-            visible += cells[i, k]
-        for m in range(n_media):
-            if held[m] <= 0.0 or norm[m] <= 0.0:
-                continue
-            share = held[m] / visible
-            expected, found, joined = 0.0, 0.0, 0
-            for k in range(n_cells):
-                if medium[k] != m:
-                    continue
-                expected += work[k] / norm[m] * share
-                found += cells[i, k] / visible
-                if expected >= smallest:
-                    out[i, 0] += (found - expected) ** 2 / expected
-                    joined += 1
-                    expected, found = 0.0, 0.0
-            if expected > 0.0 and joined > 0:
-                out[i, 0] += (found - expected) ** 2 / max(expected, 0.2 * smallest)
-                joined += 1
-            out[i, 1] += max(joined - 1, 0)
-        out[i, 1] -= 2.0
-
-
-@kernel
-def _marginal(theta: Any, expansion: Any, mean_t: Any, mean_a: Any, sigma_t: Any, sigma_a: Any, rho: Any) -> float:
-    """Sum over showers of the log marginal likelihood, up to a constant (module docstring)."""
-    total = 0.0
     for i in range(len(theta)):
         c = 1.0 - rho[i] * rho[i]
         p00, p11 = 1.0 / (sigma_t[i] ** 2 * c), 1.0 / (sigma_a[i] ** 2 * c)
         p01 = -rho[i] / (sigma_t[i] * sigma_a[i] * c)
         d0, d1 = mean_t[i] - theta[i, 0], mean_a[i] - theta[i, 1]
-        b0, b1 = expansion[i, 0] + p00 * d0 + p01 * d1, expansion[i, 1] + p01 * d0 + p11 * d1
-        a00, a11, a01 = p00 - expansion[i, 2], p11 - expansion[i, 3], p01 - expansion[i, 4]
+        b0, b1 = parabola[i, 0] + p00 * d0 + p01 * d1, parabola[i, 1] + p01 * d0 + p11 * d1
+        a00, a11, a01 = p00 - parabola[i, 2], p11 - parabola[i, 3], p01 - parabola[i, 4]
         det = a00 * a11 - a01 * a01
-        total += 0.5 * math.log(p00 * p11 - p01 * p01) - 0.5 * math.log(det)
-        total += 0.5 * (a11 * b0 * b0 + a00 * b1 * b1 - 2 * a01 * b0 * b1) / det
-        total -= 0.5 * (p00 * d0 * d0 + p11 * d1 * d1 + 2 * p01 * d0 * d1)
-    return total
+        out[i] = 0.5 * math.log((p00 * p11 - p01 * p01) / det)
+        out[i] += 0.5 * (a11 * b0 * b0 + a00 * b1 * b1 - 2 * a01 * b0 * b1) / det
+        out[i] -= 0.5 * (p00 * d0 * d0 + p11 * d1 * d1 + 2 * p01 * d0 * d1)
+        out[i] -= math.log(max(normal_cdf1((mean_a[i] - MIN_LN_ALPHA) / sigma_a[i]), 1e-300))
 
 
-def gamma_fractions(ln_t: Floats, ln_alpha: Floats, depths: Floats) -> Floats:
-    """Share of each shower's gamma profile in its depth cells, shape (n, C); 0 for cells of zero width."""
-    out = np.empty(depths.shape[:2])
-    _all_fractions(ln_t, ln_alpha, depths, out)
+def _log_marginal(theta: Floats, parabola: Floats, law: dict[str, Floats]) -> Floats:
+    out = np.empty(len(theta))
+    t, alpha, sigma_t, sigma_alpha, rho = (law[q] for q in _QUANTITIES)
+    _marginal(theta, parabola, t, alpha, sigma_t, sigma_alpha, rho, out)
     return out
-
-
-@parallel_kernel
-def _all_fractions(ln_t: Any, ln_alpha: Any, depths: Any, out: Any) -> None:
-    for i in prange(len(ln_t)):
-        _fractions(math.exp(ln_t[i]), math.exp(ln_alpha[i]), depths[i], out[i])
 
 
 @dataclass(frozen=True)
@@ -253,17 +92,17 @@ class ShowerFits:
     Attributes
     ----------
     theta : float64 array (n, 2)
-    expansion : float64 array (n, 5)
-        Gradient and Hessian (tt, aa, ta) of ln L at theta.
+        The population mean for showers that could not be fitted.
     used : bool array (n,)
-        Showers with enough cells to be fitted; the others keep the population mean.
-    n_eff_law : float64 array (2,), (2, 2)
-        ln N_eff = n0 + n1 ln(E / GeV), and its covariance.
+        Showers with enough cells to be fitted.
+    n_eff_law : float64 array (2,)
+        ln N_eff = n0 + n1 ln(E / GeV).
+    n_eff_covariance : float64 array (2, 2)
     n_eff_points, n_eff_errors : float64 arrays (n_points,)
+        N_eff measured at every energy point by itself, and its error; NaN where fewer than 5 showers allow it.
     """
 
     theta: Floats
-    expansion: Floats
     used: npt.NDArray[np.bool_]
     n_eff_law: Floats
     n_eff_covariance: Floats
@@ -294,36 +133,37 @@ def shower_fits(profiles: Profiles, points: EnergyPoints) -> tuple[Fit, ShowerFi
             f"longitudinal: {int(used.sum())} of {len(profiles)} showers have energy in {MIN_CELLS} or more depth"
             " cells; at least 20 are needed"
         )
-    cells, depths = profiles.cell_energy[used], profiles.depths[used]
-    ln_y, energy, point = profiles.ln_y[used], profiles.energy[used], points.point[used]
-    n_media = int(profiles.medium.max()) + 1
-    theta = _starting_values(cells, depths)
-    expansion = np.zeros((len(theta), 5))
+    fitted = replace(
+        profiles,
+        energy=profiles.energy[used],
+        ln_y=profiles.ln_y[used],
+        cell_energy=profiles.cell_energy[used],
+        depths=profiles.depths[used],
+    )
+    ln_e, point = np.log(fitted.energy / 1000.0), points.point[used]
+    theta = _starting_values(fitted.cell_energy, fitted.depths)
+    prior = _wide_prior(theta, fitted.ln_y)
     n_eff = np.full(len(theta), 200.0)
-    law, law_cov = np.zeros(2), np.zeros((2, 2))
-    n_eff_points = np.full(len(points), np.nan)
-    n_eff_errors = np.full(len(points), np.nan)
-    prior = _wide_prior(theta, ln_y)
     minuit: Minuit | None = None
     for round_ in range(_ROUNDS):
-        _maximise(cells, depths, profiles.medium, n_media, n_eff, prior, theta, expansion)
-        residuals = np.zeros((len(theta), 2))
-        _residuals(cells, depths, profiles.medium, n_media, theta, 0.02, residuals)
-        law, law_cov, n_eff_points, n_eff_errors = _n_eff_law(residuals, energy, point, len(points))
-        n_eff = np.exp(law[0] + law[1] * np.log(energy / 1000.0))
-        if round_ == 0:  # the expansions were made with a provisional N_eff
-            _maximise(cells, depths, profiles.medium, n_media, n_eff, prior, theta, expansion)
-        minuit = _population(theta, _semidefinite(expansion), ln_y, minuit)
-        prior = _prior(np.array(minuit.values), ln_y)
+        parabola = posteriors(fitted, n_eff, prior, theta)
+        scatter = deposits(fitted, theta, parabola, prior)
+        law, law_covariance, n_eff_points, n_eff_errors = _n_eff_law(*scatter, ln_e, point, len(points))
+        n_eff = np.exp(law[0] + law[1] * ln_e)
+        if round_ == 0:  # the parabolas were made with a provisional N_eff
+            parabola = posteriors(fitted, n_eff, prior, theta)
+        before = None if minuit is None else np.array(minuit.values)
+        minuit = _population(theta, parabola, fitted.ln_y, minuit)
+        now = np.array(minuit.values)
+        prior = _prior(now, fitted.ln_y)
+        if before is not None and np.all(np.abs(now - before) <= _SETTLED * np.array(minuit.errors)):
+            break
     assert minuit is not None
     minimise(minuit)
-    fit_ = _as_fit(minuit, theta, _semidefinite(expansion), ln_y, energy, point, points)
-    everything = np.empty((len(profiles), 2))
-    everything[:, 0], everything[:, 1] = (
-        evaluate(fit_.values, profiles.ln_y)[k] for k in ("mean_ln_t", "mean_ln_alpha")
-    )
+    fit_ = _as_fit(minuit, theta, parabola, fitted, point, points)
+    everything = np.column_stack([evaluate(fit_.values, profiles.ln_y)[q] for q in _QUANTITIES[:2]])
     everything[used] = theta
-    return fit_, ShowerFits(everything, expansion, used, law, law_cov, n_eff_points, n_eff_errors)
+    return fit_, ShowerFits(everything, used, law, law_covariance, n_eff_points, n_eff_errors)
 
 
 def fit(profiles: Profiles) -> Fit:
@@ -364,29 +204,19 @@ def _wide_prior(theta: Floats, ln_y: Floats) -> Floats:
     return prior
 
 
-def _semidefinite(expansion: Floats) -> Floats:
-    """Expansion whose Hessian has no positive eigenvalue: a flat direction says nothing, it does not repel."""
-    h = np.empty((len(expansion), 2, 2))
-    h[:, 0, 0], h[:, 1, 1] = expansion[:, 2], expansion[:, 3]
-    h[:, 0, 1] = h[:, 1, 0] = expansion[:, 4]
-    w, v = np.linalg.eigh(h)
-    h = np.einsum("nij,nj,nkj->nik", v, np.minimum(w, 0.0), v)
-    return np.column_stack([expansion[:, :2], h[:, 0, 0], h[:, 1, 1], h[:, 0, 1]])
-
-
 def _n_eff_law(
-    residuals: Floats, energy: Floats, point: npt.NDArray[np.int64], n_points: int
+    chi2: Floats, freedom: Floats, ln_e: Floats, point: npt.NDArray[np.int64], n_points: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Measure N_eff per energy point (degrees of freedom over the chi2 of one deposit), and fit its power law."""
-    good = residuals[:, 1] > 0
     value, error, x = np.full(n_points, np.nan), np.full(n_points, np.nan), np.full(n_points, np.nan)
     for p in range(n_points):
-        own = good & (point == p)
-        if own.sum() >= 5:
-            per_deposit = residuals[own, 0] / residuals[own, 1]
-            value[p] = 1.0 / per_deposit.mean()
-            error[p] = value[p] * per_deposit.std(ddof=1) / per_deposit.mean() / math.sqrt(own.sum())
-            x[p] = np.log(energy[own] / 1000.0).mean()
+        own = (freedom > 0.5) & (point == p)
+        n = int(own.sum())
+        if n >= 5 and chi2[own].sum() > 0:
+            value[p] = freedom[own].sum() / chi2[own].sum()
+            deviation = chi2[own] * value[p] - freedom[own]
+            error[p] = value[p] * math.sqrt((deviation**2).sum() * n / (n - 1)) / freedom[own].sum()
+            x[p] = ln_e[own].mean()
     known = np.isfinite(value) & (error > 0)
     if not known.any():
         raise FitError("longitudinal: no energy point has 5 showers whose profile can be judged")
@@ -437,7 +267,7 @@ def _prior(end_values: Floats, ln_y: Floats) -> Floats:
     )
 
 
-def _population(theta: Floats, expansion: Floats, ln_y: Floats, previous: Minuit | None) -> Minuit:
+def _population(theta: Floats, parabola: Floats, ln_y: Floats, previous: Minuit | None) -> Minuit:
     """Maximise the marginal likelihood over the laws, written as their values at both ends of the range in ln y.
 
     That way limits (positive T, sigma; |rho| < 1) hold over the whole range and the parameters are hardly correlated.
@@ -445,8 +275,7 @@ def _population(theta: Floats, expansion: Floats, ln_y: Floats, previous: Minuit
     a, b = _ends(ln_y)
 
     def cost(*p: float) -> float:
-        law = evaluate(_laws(p, a, b), ln_y)
-        return -2.0 * _marginal(theta, expansion, *(law[q] for q in _QUANTITIES))
+        return -2.0 * float(_log_marginal(theta, parabola, evaluate(_laws(p, a, b), ln_y)).sum())
 
     if previous is not None:
         start = list(previous.values)
@@ -479,21 +308,17 @@ def _population(theta: Floats, expansion: Floats, ln_y: Floats, previous: Minuit
 def _as_fit(
     minuit: Minuit,
     theta: Floats,
-    expansion: Floats,
-    ln_y: Floats,
-    energy: Floats,
+    parabola: Floats,
+    fitted: Profiles,
     point: npt.NDArray[np.int64],
     points: EnergyPoints,
 ) -> Fit:
     """Rewrite the fit in terms of `NAMES`, and compare it with free numbers at every energy point."""
-    a, b = _ends(ln_y)
+    a, b = _ends(fitted.ln_y)
     jacobian = np.zeros((10, 10))
-    for j in range(5):
-        for k in range(2):
-            unit = [0.0] * 10
-            unit[2 * j + k] = 1.0
-            jacobian[:, 2 * j + k] = _laws(unit, a, b)
-    ends = from_minuit(minuit, energy=energy)
+    for k in range(10):
+        jacobian[:, k] = _laws([float(k == m) for m in range(10)], a, b)
+    ends = from_minuit(minuit, energy=fitted.energy)
     values = _laws(list(ends.values), a, b)
     free: dict[str, list[float]] = {"energy": []}
     gain, n_points = 0.0, 0
@@ -501,31 +326,44 @@ def _as_fit(
         own = point == p
         if own.sum() < 20:
             continue
-        single = _population(theta[own], expansion[own], np.zeros(int(own.sum())), None)
+        single = _population(theta[own], parabola[own], np.zeros(int(own.sum())), None)
         single.hesse()
-        law = evaluate(values, ln_y[own])
-        constrained = -2.0 * _marginal(theta[own], expansion[own], *(law[q] for q in _QUANTITIES))
+        constrained = -2.0 * float(_log_marginal(theta[own], parabola[own], evaluate(values, fitted.ln_y[own])).sum())
         gain += constrained - float(single.fval)
         n_points += 1
+        covariance = _sandwich(single, theta[own], parabola[own], np.zeros(int(own.sum())))
+        e = np.sqrt(np.maximum(np.diag(covariance), 0.0))[::2]
         t, alpha, inv_t, inv_a, rho = (float(single.values[2 * j]) for j in range(5))
-        e = [float(single.errors[2 * j]) for j in range(5)]
         numbers = [math.log(t), math.log(alpha), 1 / inv_t, 1 / inv_a, rho]
         errors = [e[0] / t, e[1] / alpha, e[2] / inv_t**2, e[3] / inv_a**2, e[4]]
         free["energy"].append(float(points.energy[p]))
         for q, v, s in zip(_QUANTITIES, numbers, errors, strict=True):
             free.setdefault(q, []).append(v)
-            free.setdefault(f"{q}_error", []).append(s)
+            free.setdefault(f"{q}_error", []).append(float(s))
     n_parameters = 10 if b > a else 5
-    return Fit(
-        NAMES,
-        values,
-        jacobian @ np.nan_to_num(ends.covariance) @ jacobian.T,
-        ends.valid,
-        ends.accurate,
-        ends.at_limit,
-        gain,
-        max(5 * n_points - n_parameters, 0) if n_points else 0,
-        ends.energy_range,
-        ends.n_showers,
+    return replace(
+        ends,
+        names=NAMES,
+        values=values,
+        covariance=jacobian @ _sandwich(minuit, theta, parabola, fitted.ln_y) @ jacobian.T,
+        chi2=gain,
+        ndf=max(5 * n_points - n_parameters, 0),
         points={k: np.array(v) for k, v in free.items()},
     )
+
+
+def _sandwich(minuit: Minuit, theta: Floats, parabola: Floats, ln_y: Floats) -> Floats:
+    """Covariance H^-1 B H^-1 of the values at the ends, with B from the scores of single showers; 0 where fixed."""
+    values = np.array(minuit.values)
+    scores = np.zeros((len(theta), len(values)))
+    for k in (k for k, fixed in enumerate(minuit.fixed) if not fixed):
+        step = 1e-4 * max(abs(values[k]), 0.1)
+        sides = []
+        for sign in (1.0, -1.0):
+            moved = values.copy()
+            moved[k] += sign * step
+            sides.append(_log_marginal(theta, parabola, evaluate(_laws(list(moved), *_ends(ln_y)), ln_y)))
+        scores[:, k] = (sides[0] - sides[1]) / (2.0 * step)
+    inverse = np.nan_to_num(np.array(minuit.covariance)) if minuit.covariance is not None else np.zeros((10, 10))
+    covariance: Floats = inverse @ (scores.T @ scores) @ inverse
+    return covariance

@@ -150,14 +150,16 @@ def _choose(u: Floats, x: Floats, n_points: int) -> tuple[float | None, tuple[in
     leakage = float(np.median(1.0 - x))
     if 0.0 < leakage < 0.5:
         offsets += [f * leakage for f in _OFFSETS if 1.0 - x.max() + f * leakage > 0]
-    fold = np.arange(len(u)) % _FOLDS
-    best: tuple[float, float | None, tuple[int, ...]] = (-np.inf, None, ORDERS[0])
+    # Neighbours in energy go to different folds, in whatever order the energies come.
+    fold = np.empty(len(u), dtype=np.int64)
+    fold[np.argsort(u, kind="stable")] = np.arange(len(u)) % _FOLDS
+    # A polynomial through n energies has an order of n - 1 at most.
+    candidates = list(dict.fromkeys(tuple(min(order, n_points - 1) for order in orders) for orders in ORDERS))
+    best: tuple[float, float | None, tuple[int, ...]] = (-np.inf, None, candidates[0])
     for offset in offsets:
         y, ln_jacobian = _forward(x, offset)
         previous = None
-        for orders in ORDERS:
-            if max(orders) >= max(n_points, 2):
-                continue
+        for orders in candidates:
             previous = _maximise(u, y, orders, previous)
             score = float(ln_jacobian.sum())
             for k in range(_FOLDS):
@@ -194,6 +196,21 @@ def _log_density(values: Any, u: Floats, y: Floats, orders: Sequence[int]) -> Fl
     return density
 
 
+def _gradient(values: Any, u: Floats, y: Floats, orders: Sequence[int]) -> Floats:
+    """Return the derivatives of the summed log density by all coefficients."""
+    location, scale, skewness, tail = _evaluate(values, u, orders)
+    w = np.clip((y - location) / scale, -1e100, 1e100)
+    stretched = tail * np.arcsinh(w)
+    a = np.clip(stretched - skewness, -30.0, 30.0)
+    by_a = np.tanh(a) - np.sinh(a) * np.cosh(a)
+    root = np.hypot(1.0, w)
+    by_w = by_a * tail / root - w / root**2
+    slopes = (-by_w / scale, -1.0 - w * by_w, -by_a, 1.0 + by_a * stretched)
+    return np.array(
+        [slope @ u**j for slope, order in zip(slopes, orders, strict=True) for j in range(order + 1)], dtype=np.float64
+    )
+
+
 def _maximise(u: Floats, y: Floats, orders: Sequence[int], previous: Minuit | None) -> Minuit:
     names = [
         f"{what}{j}"
@@ -211,7 +228,10 @@ def _maximise(u: Floats, y: Floats, orders: Sequence[int], previous: Minuit | No
     def cost(values: Floats) -> float:
         return -2.0 * float(_log_density(values, u, y, orders).sum())
 
-    minuit = Minuit(cost, [start.get(name, 0.0) for name in names], name=names)
+    def gradient(values: Floats) -> Floats:
+        return -2.0 * _gradient(values, u, y, orders)
+
+    minuit = Minuit(cost, [start.get(name, 0.0) for name in names], grad=gradient, name=names)
     minuit.errordef = Minuit.LEAST_SQUARES
     minuit.errors = [0.02] * len(names)
     minuit.migrad(ncall=10_000)

@@ -94,7 +94,7 @@ def energy_points(energy: npt.NDArray[np.float64]) -> EnergyPoints:
 
 
 def _slices(ln_e: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Number of the slice of every shower, from ascending ln E."""
+    """Return the slice of every shower, from ascending ln E."""
     n_bins = int(np.clip(len(ln_e) // _MIN_PER_BIN, 1, _MAX_BINS))
     edges = np.linspace(ln_e[0], ln_e[-1], n_bins + 1)[1:-1]
     label = np.searchsorted(edges, ln_e, side="right")

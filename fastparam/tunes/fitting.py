@@ -116,20 +116,23 @@ def fit_slice(
     profiles = profiles_of(geometry, showers)
     components: dict[str, Fit] = {"response": response.fit(energy, visible)}
     failed: dict[str, str] = {}
+    # Summaries for the reader: nothing is sampled from them.
     try:
         components["resolution"] = response.resolution(energy, visible)
-    except FitError as error:  # a summary for the reader; nothing is sampled from it
+    except FitError as error:
         failed["resolution"] = str(error)
-    components["layer_response"] = layers.response(energy, showers.layer_energy, points, geometry.layer_ids)
+    try:
+        components["layer_response"] = layers.response(energy, showers.layer_energy, points, geometry.layer_ids)
+    except FitError as error:
+        failed["layer_response"] = str(error)
     components["longitudinal"], single = longitudinal.shower_fits(profiles, points)
     components["spots"] = spots.fit(single, energy, points)
     components["layers"] = layers.fit(profiles, single.theta, points)
     components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
     for name, component in components.items():
         if component.failed:
-            failed[name] = "the minimiser found no valid minimum" + (
-                f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""
-            )
+            at_limit = f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""
+            failed[name] = "; ".join(component.notes) or f"the minimiser found no valid minimum{at_limit}"
     angle = (
         0.0 if geometry.frame == "barrel" else float(np.arccos(np.clip(showers.particles.direction[:, 2], -1, 1)).max())
     )

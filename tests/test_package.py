@@ -36,8 +36,8 @@ MAY_IMPORT = {
     "workflow": GROUND | {"geometry", "hits", "summary", "fit", "tunes", "showers", "generate", "comparison"},
 }
 
-#: `cli` calls everything and nothing calls it; the root only names where public names live.
-UNRESTRICTED = {"", "cli"}
+#: The command line calls everything and nothing calls it; the root only names where public names live.
+UNRESTRICTED = {"", "__main__", "cli"}
 
 
 def top(module: str) -> str:

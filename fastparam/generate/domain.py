@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import OutOfDomainError, near
+from fastparam.geometry.frames import local_frames
 from fastparam.particles import Particles, particle_name
 from fastparam.tunes.tune import SliceTune, Tune
 
@@ -48,6 +49,9 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
     OutOfDomainError
         For the first particle that is outside; names its row and the limit.
     """
+    # The front alone decides which lines can be followed; the sampler would say it batch by batch, after much work.
+    front = {name: getattr(tune.geometry, name)[:1] for name in ("slab_from", "slab_to", "slab_x0")}
+    local_frames(replace(tune.geometry, **front), particles)
     n = len(particles)
     lower, upper, weight = np.full(n, -1), np.full(n, -1), np.zeros(n)
     for code in np.unique(particles.pdg):

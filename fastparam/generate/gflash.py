@@ -196,6 +196,7 @@ def _place(
                         target = layer_to[m] - min(c - layer_to[m], thickness)
                     step = _along(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
                     if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
+                        m = own
                         px = origin[i, 0] + s * u[i, 0]
                         py = origin[i, 1] + s * u[i, 1]
                         pz = origin[i, 2] + s * u[i, 2]
@@ -212,6 +213,9 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     Needs no memory beyond the hits returned and tables of `_CHUNK` showers.
     """
     n, index = len(particles), particles.index
+    if n == 0:
+        none = np.empty(0)
+        return Hits(none, none, none, none, np.empty(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
     z, u = np.empty(n), np.empty(n)
     _latents(seed, index, z, u)
     ln_e = np.log(particles.energy / 1000.0)
@@ -299,7 +303,8 @@ def _blend(tune: Tune, plan: Plan, evaluate: Callable[[SliceTune, npt.NDArray[np
             if result is None:
                 result = np.zeros((len(plan.weight), *values.shape[1:]))
             result[rows] += values * share[rows].reshape(-1, *(1,) * (values.ndim - 1))
-    return np.zeros(0) if result is None else result
+    assert result is not None  # a plan serves every particle
+    return result
 
 
 def _take(plan: Plan, rows: npt.NDArray[np.int64]) -> Plan:

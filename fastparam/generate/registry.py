@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastparam.errors import InputError
 from fastparam.generate.protocol import Generator
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.tunes.file import load_tune
@@ -27,7 +26,4 @@ def load(path: str | Path, *, as_pdg: int | None = None) -> Generator:
     InputError
         If there is no such file, or it is no tune.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file; expected a tune written by `fastparam tune`")
-    return TunedGenerator(load_tune(path), as_pdg=as_pdg)
+    return TunedGenerator(load_tune(Path(path)), as_pdg=as_pdg)

@@ -16,6 +16,7 @@ from fastparam.particles import Particles
 from fastparam.showers.showers import Showers
 from fastparam.tunes.file import save_tune
 from fastparam.tunes.tune import Tune
+from fastparam.tunes.uncertainty import replicas, vary
 
 __all__ = ["TunedGenerator"]
 
@@ -53,11 +54,35 @@ class TunedGenerator:
         """Particles, energies and directions that can be sampled, as data."""
         return describe(self.tune)
 
-    def generate(self, particles: Particles, *, seed: int) -> Showers:
-        """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
+    def check(self, particles: Particles) -> Plan:
+        """Do what `generate` does before it samples: useful ahead of many batches.
+
+        Raises
+        ------
+        OutOfDomainError
+            If a particle is outside the domain; names its row and the limit.
+
+        Warns
+        -----
+        FastparamWarning
+            If directions go beyond those of the samples.
+        """
         chosen = plan(self.tune, particles, self.as_pdg)
         self._say_if_inclined(particles, chosen)
+        return chosen
+
+    def generate(self, particles: Particles, *, seed: int) -> Showers:
+        """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
+        chosen = self.check(particles)
         return Showers(particles, SAMPLERS[self.tune.recipe.sampler](self.tune, chosen, particles, seed), self.geometry)
+
+    def vary(self, component: str, n_sigma: float, eigenvector: int = 0) -> TunedGenerator:
+        """Return the tune moved along an eigenvector of a component's covariance; see `tunes.uncertainty.vary`."""
+        return TunedGenerator(vary(self.tune, component, n_sigma, eigenvector), as_pdg=self.as_pdg)
+
+    def replicas(self, n: int, *, seed: int = 1) -> list[TunedGenerator]:
+        """Return n tunes drawn from the covariance; see `tunes.uncertainty.replicas`."""
+        return [TunedGenerator(t, as_pdg=self.as_pdg) for t in replicas(self.tune, n, seed=seed)]
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the tune to a file; an existing one is kept unless `force`."""

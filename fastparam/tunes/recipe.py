@@ -7,8 +7,9 @@ from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
-from fastparam.errors import UsageError
+from fastparam.errors import UsageError, near
 from fastparam.geometry.shipped import find_recipe
 
 __all__ = ["Recipe", "load_recipe"]
@@ -47,9 +48,19 @@ def load_recipe(path_or_name: str | Path, directory: Path | None = None) -> Reci
     """
     path = find_recipe(path_or_name, directory)
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is not a text file (byte {error.start} is not UTF-8)") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not valid YAML: {error}") from error
+    try:
+        return Recipe.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise UsageError(f"{path}: {problems}") from error
+        raise UsageError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
+
+
+def _problem(error: ErrorDetails) -> str:
+    where = ".".join(map(str, error["loc"])) or "file"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key{near(where, Recipe.model_fields)}"
+    return f"{where}: {error['msg']}"

@@ -10,11 +10,14 @@ import numpy.typing as npt
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
 
-__all__ = ["eta_slices"]
+__all__ = ["eta_slices", "in_slice"]
 
-#: A hole in eta wider than this ends a slice, and a slice is at most twice as wide; FastCaloSim uses slices of 0.05.
+#: A hole in eta wider than this ends a slice.
 _GAP = 0.02
+
+#: Width into which wider coverage is cut (FastCaloSim's), as long as a slice holds enough showers of all kinds to tune.
 _WIDTH = 0.05
+_SHOWERS = 200
 
 
 def eta_slices(geometry: Geometry, particles: Particles) -> list[tuple[float, float]] | None:
@@ -25,6 +28,11 @@ def eta_slices(geometry: Geometry, particles: Particles) -> list[tuple[float, fl
     geometry : Geometry
     particles : Particles
         All primaries of the sample, whatever rows are tuned on, so that edges do not depend on them.
+
+    Notes
+    -----
+    A range of eta without holes is one slice up to a width of 0.1, else slices of equal width, 0.05 or a little more;
+    wider ones where there would be fewer than 200 showers in each.
     """
     if geometry.frame != "barrel":
         return None
@@ -37,8 +45,9 @@ def eta_slices(geometry: Geometry, particles: Particles) -> list[tuple[float, fl
     slices: list[tuple[float, float]] = []
     for first, last in zip(starts, stops, strict=True):
         low, high = _outward(eta[first], eta[last])
-        pieces = max(1, int(np.floor((high - low) / _WIDTH + 1e-6))) if high - low > 2 * _WIDTH else 1
-        edges = np.linspace(low, high, pieces + 1)
+        by_width = int((high - low) / _WIDTH + 1e-6) if high - low > 2 * _WIDTH else 1
+        by_showers = int(last - first + 1) // _SHOWERS
+        edges = np.linspace(low, high, max(1, min(by_width, by_showers)) + 1)
         slices += [(float(a), float(b)) for a, b in pairwise(edges)]
     return slices
 

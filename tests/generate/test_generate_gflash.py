@@ -1,0 +1,332 @@
+"""Sampled showers follow the laws of their tune; beside each test, a law that they do not follow."""
+
+from __future__ import annotations
+
+import handmade
+import numba
+import numpy as np
+import pytest
+import toys
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import gammainc
+from scipy.stats import chisquare, kstest
+
+from fastparam.fit import response
+from fastparam.generate import TunedGenerator
+from fastparam.geometry.detector import Geometry
+from fastparam.particles import Particles
+from fastparam.showers import Showers
+
+#: Every statistical test fails once in a thousand seeds; the seeds are fixed. What it must reject, it rejects by far.
+LEVEL, FAR = 1e-3, 1e-6
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*inclined by:fastparam.errors.FastparamWarning")
+
+
+def sample(geometry: Geometry, particles: Particles, *, seed: int = 1, **laws: object) -> Showers:
+    eta = (0.2, 0.25) if geometry.frame == "barrel" else None
+    generator = TunedGenerator(handmade.tune(geometry, handmade.part(geometry, eta=eta, **laws)))
+    return generator.generate(particles, seed=seed)
+
+
+def beam(geometry: Geometry, n: int, *, energy: float = 10_000.0, degrees: float = 0.0) -> Particles:
+    """Particles in a barrel's slice, or at an angle to the normal of a planar detector, some 30 mm in front of it."""
+    if geometry.frame == "barrel":
+        return Particles.gun(pdg=22, energy=energy, eta=0.22, phi=0.4, n=n)
+    angle = np.deg2rad(degrees)
+    heading = (0.6 * np.sin(angle), -0.8 * np.sin(angle), np.cos(angle))
+    return Particles.gun(pdg=22, energy=energy, n=n, position=(13.0, -7.0, -30.0), direction=heading)
+
+
+def level(geometry: Geometry, showers: Showers) -> np.ndarray:
+    hits = showers.hits
+    return np.hypot(hits.x, hits.y) if geometry.frame == "barrel" else hits.z
+
+
+def along_and_radius(showers: Showers) -> tuple[np.ndarray, np.ndarray]:
+    """Path length along each hit's line from the particle's start, and distance from the line, mm."""
+    hits, p = showers.hits, showers.particles
+    relative = np.stack([hits.x, hits.y, hits.z], axis=1) - p.position[hits.shower]
+    s = (relative * p.direction[hits.shower]).sum(axis=1)
+    return s, np.linalg.norm(relative - s[:, None] * p.direction[hits.shower], axis=1)
+
+
+def period_depths(geometry: Geometry, particle: Particles) -> np.ndarray:
+    """Depth in X0 at the front of every layer's period and behind the last one, along the line of one particle."""
+    if geometry.frame == "barrel":
+        stretch = np.cosh(particle.eta[0])  # lines from the origin
+    else:
+        stretch = 1 / particle.direction[0, 2]
+    levels = np.append(geometry.period_from, geometry.period_to[-1])
+    covered = np.clip(levels[:, None], geometry.slab_from, geometry.slab_to) - geometry.slab_from
+    return stretch * (covered / geometry.slab_x0).sum(axis=1)
+
+
+# Energies
+
+
+def test_every_spot_of_a_shower_has_an_equal_share_of_its_visible_energy() -> None:
+    geometry = handmade.detector("block")
+    showers = sample(geometry, beam(geometry, 50), width=1e-12)
+    assert showers.visible == pytest.approx(np.full(50, 500.0), rel=1e-9)
+    share = showers.visible / showers.hits.n_hits
+    assert showers.hits.e == pytest.approx(share[showers.hits.shower], rel=1e-12)
+
+
+@pytest.mark.parametrize("energy", [1000.0, 65_000.0])
+def test_visible_energy_has_mean_and_width_of_the_response_law(energy: float) -> None:
+    geometry = handmade.detector("block")
+    n = 20_000
+    visible = sample(geometry, beam(geometry, n, energy=energy), spots=0.5, visible=0.08, width=0.2).visible / energy
+    # ln x is normal: mean and variance of x are known without any quadrature.
+    mean, rms = 0.08 * np.exp(0.02), 0.08 * np.exp(0.02) * np.sqrt(np.exp(0.04) - 1)
+    assert visible.mean() == pytest.approx(mean, abs=3.3 * rms / np.sqrt(n))
+    assert visible.std() == pytest.approx(rms, rel=3.3 * np.sqrt(0.6 / n))  # kurtosis 3.7
+    assert kstest(np.log(visible / 0.08) / 0.2, "norm").pvalue > LEVEL
+    assert kstest(np.log(visible / 0.081) / 0.2, "norm").pvalue < FAR
+    law = handmade.part(geometry, visible=0.08, width=0.2).components["response"]
+    assert response.moments(law, np.array([np.log(energy / 1000.0)])) == (pytest.approx(mean), pytest.approx(rms))
+
+
+def test_the_share_of_empty_showers_is_that_of_the_law() -> None:
+    geometry = handmade.detector("block")
+    showers = sample(geometry, beam(geometry, 4000, energy=np.e * 1000.0), spots=3.0, zero=(0.5, -1.5))
+    expected = 1 / (1 + np.e)  # logit 0.5 - 1.5 ln(E / GeV) = -1
+    empty = showers.hits.n_hits == 0
+    assert empty.mean() == pytest.approx(expected, abs=3.3 * np.sqrt(expected * (1 - expected) / 4000))
+    assert np.array_equal(showers.visible == 0, empty)
+
+
+def test_the_number_of_spots_is_poisson_around_its_law() -> None:
+    geometry = handmade.detector("block")
+    n_hits = sample(geometry, beam(geometry, 3000, energy=16_000.0), spots=5.0).hits.n_hits
+    assert n_hits.mean() == pytest.approx(20.0, abs=3.3 * np.sqrt(20.0 / 3000))
+    assert n_hits.var() == pytest.approx(20.0, rel=3.3 * np.sqrt(2 / 3000))
+
+
+# Depths
+
+
+@pytest.mark.parametrize(
+    ("name", "degrees"),
+    [("planar", 0), ("planar", 50), ("block", 0), ("block", 50), ("barrel", 0), ("two_media", 0), ("two_media", 30)],
+)
+def test_layers_hold_the_fractions_of_the_gamma_profile(name: str, degrees: float) -> None:
+    """Pencil showers of one shape, so that a hit stays at the depth where it was drawn."""
+    geometry = handmade.detector(name)
+    particles = beam(geometry, 40, degrees=degrees)
+    showers = sample(geometry, particles, shape=(6.5, 4.5), spots=1500.0, core=2e-3, tail=2e-3)
+    counts = np.bincount(showers.hits.layer, minlength=geometry.n_layers)
+    depths = period_depths(geometry, particles)
+
+    def p_value(t_max: float) -> float:
+        shares = np.diff(gammainc(4.5, 3.5 / t_max * depths))
+        expected = counts.sum() * shares / shares.sum()
+        seen = expected > 20
+        return chisquare(counts[seen], expected[seen] * counts[seen].sum() / expected[seen].sum()).pvalue
+
+    assert p_value(6.5) > LEVEL
+    assert p_value(6.5 * 1.05) < FAR
+
+
+@pytest.mark.parametrize("degrees", [0, 50])
+def test_depths_within_a_thick_layer_follow_the_gamma_profile(degrees: float) -> None:
+    geometry = handmade.detector("block")
+    particles = beam(geometry, 40, degrees=degrees)
+    showers = sample(geometry, particles, shape=(6.5, 4.5), spots=400.0, core=2e-3, tail=2e-3)
+    path, _ = along_and_radius(showers)
+    depth = (path - 30.0 / particles.direction[0, 2]) / geometry.material.radiation_length
+    end = period_depths(geometry, particles)[-1]
+
+    def p_value(t_max: float) -> float:
+        return kstest(gammainc(4.5, 3.5 / t_max * depth) / gammainc(4.5, 3.5 / t_max * end), "uniform").pvalue
+
+    assert p_value(6.5) > LEVEL
+    assert p_value(6.5 * 1.03) < FAR
+
+
+def test_a_layer_of_another_medium_holds_its_factor_times_as_much() -> None:
+    geometry = handmade.detector("two_media")
+    particles = beam(geometry, 40)
+    showers = sample(geometry, particles, shape=(2.0, 3.0), spots=1500.0, core=2e-3, tail=2e-3, factor=0.25)
+    counts = np.bincount(showers.hits.layer, minlength=3)
+    shares = np.diff(gammainc(3.0, 1.0 * period_depths(geometry, particles))) * [1.0, 0.25, 0.25]
+    assert chisquare(counts, counts.sum() * shares / shares.sum()).pvalue > LEVEL
+    equal = shares / [1.0, 0.25, 0.25]
+    assert chisquare(counts, counts.sum() * equal / equal.sum()).pvalue < FAR
+
+
+@pytest.mark.slow
+def test_shapes_fluctuate_with_means_widths_and_correlation_of_their_laws() -> None:
+    """Mean and variance of the depths of one shower give its T and alpha; 67 X0 hold it whole."""
+    geometry = handmade.detector("deep")
+    n, energy = 400, 10_000.0
+    showers = sample(geometry, beam(geometry, n, energy=energy), spots=2000.0, core=2e-3, tail=2e-3)
+    path, _ = along_and_radius(showers)
+    depth = (path - 30.0) / geometry.material.radiation_length
+    mean = np.bincount(showers.hits.shower, weights=depth) / showers.hits.n_hits
+    variance = np.bincount(showers.hits.shower, weights=depth**2) / showers.hits.n_hits - mean**2
+    ln_alpha, ln_t = np.log(mean**2 / variance), np.log(mean - variance / mean)
+    law, ln_y = handmade.LAW, np.log(energy / geometry.material.critical_energy)
+    wanted_t, wanted_alpha, inverse_t, inverse_alpha, rho = (
+        a + b * ln_y for a, b in (law.exp_ln_t, law.exp_ln_alpha, law.inverse_sigma_t, law.inverse_sigma_alpha, law.rho)
+    )
+    assert ln_t.mean() == pytest.approx(np.log(wanted_t), abs=3.3 / inverse_t / np.sqrt(n))
+    assert ln_alpha.mean() == pytest.approx(np.log(wanted_alpha), abs=3.3 / inverse_alpha / np.sqrt(n))
+    assert ln_t.std() == pytest.approx(1 / inverse_t, rel=3.3 / np.sqrt(2 * n))
+    assert ln_alpha.std() == pytest.approx(1 / inverse_alpha, rel=3.3 / np.sqrt(2 * n))
+    assert np.corrcoef(ln_t, ln_alpha)[0, 1] == pytest.approx(rho, abs=3.3 * (1 - rho**2) / np.sqrt(n))
+
+
+# Radii
+
+
+def radial_quantiles(
+    radius: np.ndarray, core: np.ndarray | float, tail: np.ndarray | float, weight: float
+) -> np.ndarray:
+    """Cumulative two-component law of Grindhammer & Peters, each component up to 20 Moliere radii."""
+
+    def below(scale: np.ndarray | float) -> np.ndarray:
+        return radius**2 / (radius**2 + scale**2) * (1 + scale**2 / 20.0**2)
+
+    return weight * below(core) + (1 - weight) * below(tail)
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("planar", 0), ("planar", 50), ("block", 50), ("barrel", 0)])
+def test_radii_follow_the_two_component_law_at_any_incidence(name: str, degrees: float) -> None:
+    geometry = handmade.detector(name)
+    showers = sample(geometry, beam(geometry, 60, degrees=degrees), spots=400.0, core=0.1, tail=0.6, weight=0.7)
+    radius = along_and_radius(showers)[1] / geometry.material.moliere_radius
+    assert kstest(radial_quantiles(radius, 0.1, 0.6, 0.7), "uniform").pvalue > LEVEL
+    assert kstest(radial_quantiles(radius, 0.105, 0.6, 0.7), "uniform").pvalue < FAR
+    assert kstest(radial_quantiles(radius, 0.1, 0.6, 0.68), "uniform").pvalue < FAR
+    assert radius.max() < 20.0
+
+
+def test_radii_grow_with_the_age_of_the_shower() -> None:
+    geometry = handmade.detector("planar")
+    showers = sample(geometry, beam(geometry, 60), spots=400.0, shape=(6.0, 4.0), aging=1.5)
+    radius = along_and_radius(showers)[1] / geometry.material.moliere_radius
+    edges = period_depths(geometry, showers.particles)
+    tau = 0.5 * (edges[1:] + edges[:-1])[showers.hits.layer] / 6.0
+    growth = ((np.minimum(tau, 5.0) + 0.2) / 1.2) ** 1.5
+    assert kstest(radial_quantiles(radius, 0.1 * growth, 0.6 * growth, 0.7), "uniform").pvalue > LEVEL
+    assert kstest(radial_quantiles(radius, 0.1, 0.6, 0.7), "uniform").pvalue < FAR
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("planar", 50), ("barrel", 0)])
+def test_showers_are_round_about_their_line(name: str, degrees: float) -> None:
+    geometry = handmade.detector(name)
+    particles = beam(geometry, 60, degrees=degrees)
+    showers = sample(geometry, particles, spots=200.0)
+    hits, origin = showers.hits, particles.position[0]
+    e1, e2 = toys.transverse_axes(geometry, particles.direction[0])
+    relative = np.stack([hits.x, hits.y, hits.z], axis=1) - origin
+    azimuth = np.arctan2(relative @ e2, relative @ e1)
+    assert kstest(azimuth, "uniform", args=(-np.pi, 2 * np.pi)).pvalue > LEVEL
+
+
+# Layers
+
+
+@pytest.mark.parametrize("name", ["planar", "block", "two_media", "barrel", "roll"])
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    angle=st.floats(0.0, np.deg2rad(50.0)),
+    azimuth=st.floats(-np.pi, np.pi),
+    eta=st.floats(0.196, 0.254),
+    start=st.tuples(*3 * [st.floats(-40.0, 40.0)]),
+)
+def test_every_hit_lies_in_the_layer_it_claims(
+    name: str, seed: int, angle: float, azimuth: float, eta: float, start: tuple[float, float, float]
+) -> None:
+    geometry = handmade.detector(name)
+    if geometry.frame == "barrel":
+        particles = Particles.gun(pdg=22, energy=20_000.0, n=3, eta=eta, phi=azimuth, position=start)
+    else:
+        heading = (np.sin(angle) * np.cos(azimuth), np.sin(angle) * np.sin(azimuth), np.cos(angle))
+        particles = Particles.gun(
+            pdg=22, energy=20_000.0, n=3, position=(start[0], start[1], start[2] - 40.0), direction=heading
+        )
+    showers = sample(geometry, particles, seed=seed, core=0.3, tail=5.0)
+    depth, layer = level(geometry, showers), showers.hits.layer
+    assert len(layer) > 0
+    assert np.all(depth >= geometry.layer_from[layer] - 1e-9)
+    assert np.all(depth <= geometry.layer_to[layer] + 1e-9)
+    assert np.isfinite(showers.hits.x + showers.hits.y + showers.hits.z).all()
+
+
+def test_spots_beyond_the_axis_of_a_narrow_barrel_stay_in_the_layer_of_their_own_depth() -> None:
+    """Moved along the line's direction they would miss their layer altogether."""
+    geometry = handmade.detector("roll")
+    lines = Particles.gun(pdg=22, energy=20_000.0, eta=0.22, phi=np.linspace(-3, 3, 200), position=(20, -10, 5))
+    showers = sample(geometry, lines, seed=3, core=0.3, tail=5.0, spots=400.0)
+    depth, layer = level(geometry, showers), showers.hits.layer
+    assert np.count_nonzero(along_and_radius(showers)[1] < 1e-9) > 1000
+    assert np.all((depth >= geometry.layer_from[layer] - 1e-9) & (depth <= geometry.layer_to[layer] + 1e-9))
+
+
+# Random numbers
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
+    geometry = handmade.detector("barrel")
+    first, again, other = (sample(geometry, beam(geometry, 20), seed=seed) for seed in (1, 1, 2))
+    for column in ("x", "y", "z", "e", "layer", "offsets"):
+        assert np.array_equal(getattr(first.hits, column), getattr(again.hits, column))
+    assert not np.intersect1d(first.hits.x, other.hits.x).size
+
+
+@pytest.mark.parametrize("name", ["planar", "barrel"])
+def test_compiled_showers_do_not_depend_on_the_number_of_threads(name: str) -> None:
+    geometry = handmade.detector(name)
+    particles = beam(geometry, 50)
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        alone = sample(geometry, particles)
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        together = sample(geometry, particles)
+    finally:
+        numba.set_num_threads(threads)
+    assert alone.hits.x.tobytes() == together.hits.x.tobytes()
+    assert alone.hits.e.tobytes() == together.hits.e.tobytes()
+
+
+def test_a_shower_depends_on_its_index_and_on_nothing_else_in_the_batch() -> None:
+    geometry = handmade.detector("planar")
+    every = beam(geometry, 30, energy=np.geomspace(1000.0, 100_000.0, 30))
+    whole = sample(geometry, every)
+    for rows in (slice(0, 7), slice(7, 30), slice(12, 13), [29, 3, 17]):
+        piece = sample(geometry, every.take(rows))
+        for number, row in enumerate(np.arange(30)[rows]):
+            mine = slice(*piece.hits.offsets[number : number + 2])
+            same = slice(*whole.hits.offsets[row : row + 2])
+            for column in ("x", "y", "z", "e", "layer"):
+                assert np.array_equal(getattr(piece.hits, column)[mine], getattr(whole.hits, column)[same])
+
+
+def test_a_shower_is_the_same_wherever_the_buffer_of_the_sampler_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    geometry = handmade.detector("planar")
+    whole = sample(geometry, beam(geometry, 10))
+    monkeypatch.setattr("fastparam.generate.gflash._CHUNK", 3)
+    pieces = sample(geometry, beam(geometry, 10))
+    assert np.array_equal(whole.hits.x, pieces.hits.x)
+
+
+def test_particles_without_an_index_of_their_own_share_no_random_numbers() -> None:
+    geometry = handmade.detector("planar")
+    showers = sample(geometry, beam(geometry, 40))
+    assert len(np.unique(showers.visible)) == 40
+
+
+@pytest.mark.parametrize("name", ["planar", "barrel"])
+def test_no_particles_are_no_showers(name: str) -> None:
+    geometry = handmade.detector(name)
+    showers = sample(geometry, beam(geometry, 3).take(slice(0, 0)))
+    assert len(showers) == 0
+    assert len(showers.hits) == 0
+    assert len(showers.hits.e) == 0
+    assert len(showers.visible) == 0

@@ -18,7 +18,7 @@ from fastparam.fit import longitudinal
 from fastparam.generate.domain import plan
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.particles import particle_name
-from fastparam.summary import Summary, cell_depths, concatenate, energy_points
+from fastparam.summary import Summary, concatenate, energy_points
 from fastparam.tunes.fitting import fit_tune, profiles_of
 from fastparam.tunes.slices import in_slice
 from fastparam.tunes.tune import Tune
@@ -126,13 +126,14 @@ def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
         except FitError:
             continue
         fitted = longitudinal.gamma_fractions(single.theta[:, 0], single.theta[:, 1], profiles.depths)
-        seen = profiles.cell_energy / group.visible[:, None]
-        for m in range(int(profiles.medium.max()) + 1):
-            cells = profiles.medium == m
-            share = fitted[:, cells].sum(axis=1, keepdims=True)
-            fitted[:, cells] *= seen[:, cells].sum(axis=1, keepdims=True) / np.where(share > 0, share, 1.0)
-        depths = cell_depths(tune.geometry, group.particles, group.binning)
-        bins, low, high = depth_groups(tune.geometry, depths, group.binning.cell_layer)
+        # The medium with most of the energy, as in comparisons: others have their own visible fraction.
+        held = np.bincount(profiles.medium, weights=profiles.cell_energy.sum(axis=0))
+        main = profiles.medium == np.argmax(held)
+        seen = profiles.cell_energy[:, main] / group.visible[:, None]
+        fitted = fitted[:, main] / np.maximum(fitted[:, main].sum(axis=1, keepdims=True), 1e-300)
+        fitted *= seen.sum(axis=1, keepdims=True)
+        depths = profiles.depths[:, main]
+        bins, low, high = depth_groups(tune.geometry, depths, group.binning.cell_layer[main])
         to_bin = (bins[:, None] == np.arange(len(low))).astype(np.float64)
         width = np.maximum(high - low, 1e-9)
         for p in range(len(points)):

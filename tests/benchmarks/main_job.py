@@ -1,6 +1,6 @@
 """Time the main job against its limit, the time that uproot alone needs to read the same branches.
 
-    python tests/benchmarks/main_job.py DATA [-o docs/performance.md]
+    python -m tests.benchmarks.main_job DATA [-o docs/performance.md]
 
 Everything is measured in one run, compiled and warm; reading and summarising alternate, the median of 5 counts. The
 siw file is listed ten times, as a user's many files would be.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import uproot
@@ -26,18 +26,13 @@ from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 from fastparam.summary import save_summary, summarise_sample
 from fastparam.workflow.tune import run
+from tests.full_samples import with_files
 
 REPEAT = 5
 CASES = {
     "lar_accordion photons (LZMA)": ("lar_accordion", "photons_eta020.root", 1),
     "siw photons, listed 10 times (ZSTD)": ("siw", "photons.root", 10),
 }
-
-
-def with_files(name: str, files: list[Path]) -> Geometry:
-    geometry = load_geometry(name)
-    sample = geometry.config.samples[0].model_copy(update={"files": [str(f.resolve()) for f in files]})
-    return replace(geometry, config=geometry.config.model_copy(update={"samples": [sample]}))
 
 
 def read_alone(geometry: Geometry) -> int:
@@ -77,9 +72,10 @@ def main() -> None:
     lines = [
         "# Speed of the main job",
         "",
-        f"Written by `tests/benchmarks/main_job.py` on {time.strftime('%Y-%m-%d', time.gmtime())}: {os.cpu_count()} cores,"
-        f" {platform.machine()}, Python {platform.python_version()}. Times are medians of {REPEAT} runs that alternate between"
-        " uproot and fastparam, compiled and warm; in brackets the smallest and largest.",
+        f"Written by `tests/benchmarks/main_job.py` on {time.strftime('%Y-%m-%d', time.gmtime())}:"
+        f" {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}. Times are medians of"
+        f" {REPEAT} runs that alternate between uproot and fastparam, compiled and warm; in brackets the smallest and"
+        " largest.",
         "",
         "| sample | hits | uproot alone / s | files to Summary / s | ratio | summary / input size |",
         "|---|---|---|---|---|---|",
@@ -104,8 +100,8 @@ def main() -> None:
             print(lines[-1], flush=True)
         lines += [
             "",
-            "The rest of the job, once each, same run: photons and electrons of each detector, even rows tuned on, odd rows"
-            " judged with five sampled showers each.",
+            "The rest of the job, once each, same run: photons and electrons of each detector, even rows tuned on, odd"
+            " rows judged with five sampled showers each.",
             "",
             "| detector | read and summarise / s | fit / s | validate / s | report / s |",
             "|---|---|---|---|---|",
@@ -128,9 +124,9 @@ def main() -> None:
         cache = Path(folder) / "cache"
         cold = cold_start(tune, cache)
         warm = statistics.median(cold_start(tune, cache) for _ in range(REPEAT))
+        command = [sys.executable, "-m", "fastparam", "--help"]
         helps = statistics.median(
-            seconds(lambda: subprocess.run([sys.executable, "-m", "fastparam", "--help"], check=True, capture_output=True))
-            for _ in range(REPEAT)
+            seconds(partial(subprocess.run, command, check=True, capture_output=True)) for _ in range(REPEAT)
         )
         lines += [
             "",

@@ -1,6 +1,6 @@
 """Tune the shipped geometries on the full samples and write docs/results.md.
 
-    python tests/fidelity/results.py DATA [-o docs/results.md]
+    python -m tests.fidelity.results DATA [-o docs/results.md]
 
 DATA holds a directory of ROOT files per geometry (``DATA/siw/photons.root`` ...), in the layouts of the shipped
 geometries. Even rows are tuned on, odd rows judge; nothing is chosen by looking at odd rows. The reduced version in the
@@ -12,16 +12,14 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fastparam.comparison.comparison import Comparison
 from fastparam.comparison.verdict import Verdict
-from fastparam.geometry.detector import Geometry
-from fastparam.geometry.load import load_geometry
 from fastparam.workflow.tune import TuneResult, run
+from tests.full_samples import with_files
 
 FILES = {
     "lar_accordion": [
@@ -44,12 +42,6 @@ TITLES = {
     "r50": "R50 / %",
     "r90": "R90 / %",
 }
-
-
-def with_files(geometry: Geometry, files: list[Path]) -> Geometry:
-    """Return the geometry with other files in its one sample entry."""
-    sample = geometry.config.samples[0].model_copy(update={"files": [str(f.resolve()) for f in files]})
-    return replace(geometry, config=geometry.config.model_copy(update={"samples": [sample]}))
 
 
 def number(value: float, error: float, pull: float) -> str:
@@ -110,11 +102,12 @@ def section(name: str, result: TuneResult, reports: Path | None) -> list[str]:
     lines = [f"## {name}", ""]
     lines += [f"Showers: {tune.provenance['showers']}, hits: {tune.provenance['hits']}. "]
     failed = [f"{p.pdg} {p.eta}: {k} ({v})" for p in tune.slices for k, v in p.failed.items()]
-    lines += [f"Components that failed: {'; '.join(failed) or 'none'}. Left out: {'; '.join(tune.excluded) or 'nothing'}.", ""]
+    lines += [f"Components that failed: {'; '.join(failed) or 'none'}."]
+    lines += [f"Left out: {'; '.join(tune.excluded) or 'nothing'}.", ""]
     lines += [
         "From 4 GeV, all energies of a particle and slice as one family:",
         "",
-        "| particle | quantity | limit / % | numbers | pull limit | largest deviation ± error (pull) | undecided | kept |",
+        "| particle | quantity | limit / % | numbers | pull limit | largest deviation | undecided | kept |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [verdict_row(comparison, v) for v in comparison.verdicts if v.passed is not None]
@@ -136,7 +129,7 @@ def main() -> None:
     timing = ["| detector | read and summarise / s | fit / s | validate / s |", "|---|---|---|---|"]
     for name in options.only:
         files = [options.data / name / f for f in FILES[name]]
-        result = run(with_files(load_geometry(name), files), rows="even")
+        result = run(with_files(name, files), rows="even")
         body += section(name, result, options.reports)
         s = result.seconds
         timing.append(f"| {name} | {s['read and summarise']:.1f} | {s['fit']:.1f} | {s['validate']:.1f} |")
@@ -148,14 +141,15 @@ def main() -> None:
         f" `tests/fidelity/results.py` on {time.strftime('%Y-%m-%d', time.gmtime())}"
         f" (Python {platform.python_version()}, two cores).",
         "",
-        "Every deviation is sampled minus full simulation, with its standard error (bootstrap over showers of the judging"
-        " and the sampled showers; the training showers' own error of the same quantity added as an upper estimate, since"
-        " a fit joins all energies) and its pull in brackets. Five showers are sampled per judged one. Widths are half the"
-        " central 68 %. Of a profile the bin of largest deviation is shown, in % of the maximum of full simulation; bins"
-        " are about 1 X0, whole merging cells or whole periods. `gamma kernel` is the largest deviation of the gamma"
-        " profiles fitted to single showers from the same showers: no law and no sampling is in it. A family passes if"
-        " every deviation beyond the limit has a pull below the 1 % family-wise limit; `undecided` counts numbers whose"
-        " two standard errors exceed the limit.",
+        "Every deviation is sampled minus full simulation, with its standard error (bootstrap over showers of "
+        "the judging and the sampled showers; the training showers' own error of the same quantity added as "
+        "an upper estimate, since a fit joins all energies) and its pull in brackets. Five showers are "
+        "sampled per judged one. Widths are half the central 68 %. Of a profile the bin of largest deviation "
+        "is shown, in % of the maximum of full simulation; bins are about 1 X0, whole merging cells or whole "
+        "periods. `gamma kernel` is the largest deviation of the gamma profiles fitted to single showers from "
+        "the same showers: no law and no sampling is in it. A family passes if every deviation beyond the "
+        "limit has a pull below the 1 % family-wise limit; `undecided` counts numbers whose two standard "
+        "errors exceed the limit.",
         "",
         *body,
         "## Time",

@@ -183,7 +183,7 @@ def _cylinder_crossings(geometry: Geometry, particles: Particles, surfaces: Floa
     a, b = a.reshape(shape), b.reshape(shape)
     discriminant = b**2 - a * (distance.reshape(shape) - surfaces**2)
     # Only within the tolerance above can a line start outside a cylinder and pass it by.
-    missed = (discriminant < 0.0).reshape(len(particles), -1).any(axis=1)
+    missed = (discriminant < 0.0).any(axis=tuple(range(1, discriminant.ndim)))
     _refuse(missed, "its line passes the first declared layer by", particles)
     crossings: Floats = (-b + np.sqrt(discriminant)) / a
     return crossings

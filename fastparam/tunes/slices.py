@@ -19,6 +19,9 @@ _GAP = 0.02
 _WIDTH = 0.05
 _SHOWERS = 200
 
+#: Pseudorapidities that differ by less are the same; they come from momenta with rounding.
+_SAME = 1e-9
+
 
 def eta_slices(geometry: Geometry, particles: Particles) -> list[tuple[float, float]] | None:
     """Return the eta slices of a sample: those of geometry.yaml, or what the particles cover; None if planar.
@@ -54,7 +57,7 @@ def eta_slices(geometry: Geometry, particles: Particles) -> list[tuple[float, fl
 
 def _outward(low: float, high: float) -> tuple[float, float]:
     """Round a range outwards to three digits; a single value becomes a range of 0.001 around it."""
-    a, b = np.floor(low * 1000.0 + 1e-6) / 1000.0, np.ceil(high * 1000.0 - 1e-6) / 1000.0
+    a, b = np.floor((low + _SAME) * 1000.0) / 1000.0, np.ceil((high - _SAME) * 1000.0) / 1000.0
     return (float(a), float(b)) if b > a else (float(a) - 0.0005, float(b) + 0.0005)
 
 
@@ -62,4 +65,4 @@ def in_slice(eta: npt.NDArray[np.float64], edges: tuple[float, float] | None) ->
     """Whether each pseudorapidity lies in a slice, both edges included."""
     if edges is None:
         return np.ones(len(eta), dtype=np.bool_)
-    return (eta >= edges[0]) & (eta <= edges[1])
+    return (eta >= edges[0] - _SAME) & (eta <= edges[1] + _SAME)

@@ -117,7 +117,8 @@ class RadialData:
     energy : float64 array (m,)
         Visible energy in MeV.
     r_edges : float64 array (n_r + 1,)
-        Edges of the radial bins in Moliere radii, from 0 to infinity.
+        Edges of the radial bins in Moliere radii, from 0 to infinity. What lies in the last, open bin is not used: the
+        law ends where the sampler's does.
     points : EnergyPoints
         Of the n showers.
     incident : float64 array (n,)
@@ -147,9 +148,11 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
         If fewer than 20 showers have energy in the bins of age.
     """
     form = LAWS[law]
-    n_r, n_tau, n_points = len(data.r_edges) - 1, len(TAU_EDGES) - 1, len(data.points)
+    n_tau, n_points = len(TAU_EDGES) - 1, len(data.points)
     part = np.searchsorted(_PART_EDGES, data.tau, side="right") - 1
-    use = (part >= 0) & (part < n_tau * _PARTS) & (data.energy > 0)
+    r2 = data.r_edges[:-1] ** 2
+    n_r = len(r2) - 1
+    use = (part >= 0) & (part < n_tau * _PARTS) & (data.ring < n_r) & (data.energy > 0)
     if len(np.unique(data.shower[use])) < 20:
         raise FitError(
             f"radial: {len(np.unique(data.shower[use]))} showers have energy at ages of 0 to {TAU_EDGES[-1]:g} shower"
@@ -180,11 +183,11 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
     mixture = in_part[good] / weight[good, None]
     ln_e = np.repeat(np.log(data.points.energy / 10_000.0), n_tau)[good]
     counts = fractions[good] * n_eff[good, None]
-    r2 = np.where(np.isinf(data.r_edges), 1e12, data.r_edges**2)
 
     def predicted(values: Floats) -> Floats:
         core, tail, p = form.function(values, tau, ln_e[:, None])
-        inner, outer = (r2 / (r2 + radius[..., None] ** 2) for radius in (core, tail))
+        # Normalised within the last edge.
+        inner, outer = (r2 / (r2 + R**2) * (r2[-1] + R**2) / r2[-1] for R in (core[..., None], tail[..., None]))
         cumulative = np.einsum("ap,apr->ar", mixture, p[..., None] * inner + (1 - p[..., None]) * outer)
         per_ring: Floats = np.maximum(np.diff(cumulative, axis=1), 1e-12)
         return per_ring

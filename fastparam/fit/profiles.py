@@ -68,6 +68,17 @@ class Profiles:
     def __len__(self) -> int:
         return len(self.energy)
 
+    def of_medium(self, medium: int) -> Profiles:
+        """Return the same showers in the cells of one medium only."""
+        cells = self.medium == medium
+        return Profiles(
+            self.energy,
+            self.ln_y,
+            self.cell_energy[:, cells],
+            np.ascontiguousarray(self.depths[:, cells]),
+            np.zeros(int(cells.sum()), dtype=np.int64),
+        )
+
 
 @kernel
 def _fractions(t: Any, alpha: Any, depths: Any, out: Any) -> None:

@@ -2,8 +2,8 @@
 
 For every shower: the visible energy from the response law; (ln T, ln alpha) from the bivariate normal law, drawn again
 where alpha would not exceed 1; N spots of equal energy, N Poisson around the spots law. Each spot gets a depth from the
-shower's gamma profile, folded with where the detector is active and how much of the energy each medium shows, then a
-radius from the two-component profile at its age, and a uniform azimuth.
+shower's gamma profile, warped if the recipe says so, folded with where the detector is active and how much of the
+energy each medium shows, then a radius from the two-component profile at its age, and a uniform azimuth.
 
 A spot is placed in the local frame, so that showers keep their symmetry about the particle's line at any incidence, and
 belongs to the layer it then lies in. One that lands between active media is moved along the line's direction into the
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
-from fastparam.fit import layers, longitudinal, radial, response, spots
+from fastparam.fit import layers, longitudinal, radial, response, spots, warp
 from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import normal, poisson, stream, uniform
@@ -63,12 +63,13 @@ class _Segments:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What is drawn once per shower: visible energy in MeV, ln T, ln alpha, and the factors (n, n_media)."""
+    """What is known once per shower: visible energy in MeV, ln T, ln alpha, factors (n, n_media), warp (n, J)."""
 
     visible: Floats
     ln_t: Floats
     ln_alpha: Floats
     factor: Floats
+    warp: Floats
 
 
 @parallel_kernel
@@ -111,7 +112,8 @@ def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz:
 
 @parallel_kernel
 def _place(
-    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, factor: Any, medium: Any,
+    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, factor: Any,
+    warp: Any, main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
     r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
     period_from: Any, period_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
@@ -130,7 +132,7 @@ def _place(
         alpha = math.exp(ln_alpha[i])
         beta = (alpha - 1.0) / math.exp(ln_t[i])
         table = np.empty(n_segments)
-        total = 0.0
+        of_main = 0.0
         edge, at_edge = -1.0, 0.0
         for k in range(n_segments):
             m = seg_layer[k]
@@ -139,9 +141,23 @@ def _place(
             if a != edge:
                 at_edge = gamma_p1(alpha, beta * a)
             upper = gamma_p1(alpha, beta * b)
-            total += max(upper - at_edge, 0.0) * factor[i, medium[m]]
-            table[k] = total
+            table[k] = max(upper - at_edge, 0.0) * factor[i, medium[m]]
+            if medium[m] == main:
+                of_main += table[k]
             edge, at_edge = b, upper
+        # The warp moves energy within the main medium, on the scale of its own cumulative profile.
+        total, before, bent = 0.0, 0.0, 0.0
+        for k in range(n_segments):
+            if medium[seg_layer[k]] == main and of_main > 0.0:
+                before += table[k] / of_main
+                after = before
+                for j in range(warp.shape[1]):
+                    after += warp[i, j] * math.sin((j + 1) * math.pi * before)
+                total += max(after - bent, 0.0) * of_main
+                bent = max(after, bent)
+            else:
+                total += table[k]
+            table[k] = total
         share = visible[i] / (high - low)
         for h in range(low, high):
             wanted = uniform(state) * total
@@ -234,6 +250,7 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     )
     mean_spots = _blend(tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows]))
     factor = _blend(tune, plan, lambda part, rows: layers.evaluate(part.components["layers"], particles.energy[rows]))
+    bend = _blend(tune, plan, lambda part, rows: _warp(part, particles.energy[rows]))
     ln_t, ln_alpha, n_spots = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
     _shapes(seed, index, law, mean_spots, ln_t, ln_alpha, n_spots)
     n_spots[visible <= 0] = 0
@@ -243,7 +260,7 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     segments = _segments(tune.geometry)
     for first in range(0, n, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, n))
-        drawn = _Drawn(visible[rows], ln_t[rows], ln_alpha[rows], factor[rows])
+        drawn = _Drawn(visible[rows], ln_t[rows], ln_alpha[rows], factor[rows], bend[rows])
         _fill(tune, _take(plan, rows), particles.take(rows), seed, segments, first, drawn, hits)
     return hits
 
@@ -266,9 +283,11 @@ def _fill(
         lambda part, rows: np.stack(radial.evaluate(part.components["radial"], tau[rows], ln_e[rows, None]), axis=1),
     )
     moliere = geometry.material.moliere_radius
+    main = tune.slices[plan.lower[0]].components["layers"].settings["main"]
     _place(
         seed, particles.index, hits.offsets, first, drawn.visible, drawn.ln_t, drawn.ln_alpha, drawn.factor,
-        geometry.layer_medium.astype(np.int64), segments.layer, segments.f0, segments.f1, segments.whole,
+        drawn.warp, main, geometry.layer_medium.astype(np.int64),
+        segments.layer, segments.f0, segments.f1, segments.whole,
         t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, _MAX_RADIUS * moliere,
         frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel",
         geometry.layer_from, geometry.layer_to, geometry.period_from, geometry.period_to,
@@ -305,6 +324,12 @@ def _blend(tune: Tune, plan: Plan, evaluate: Callable[[SliceTune, npt.NDArray[np
             result[rows] += values * share[rows].reshape(-1, *(1,) * (values.ndim - 1))
     assert result is not None  # a plan serves every particle
     return result
+
+
+def _warp(part: SliceTune, energy: Floats) -> Floats:
+    if "warp" not in part.components:
+        return np.zeros((len(energy), warp.MAX_ORDER))
+    return warp.evaluate(part.components["warp"], energy)
 
 
 def _take(plan: Plan, rows: npt.NDArray[np.int64]) -> Plan:

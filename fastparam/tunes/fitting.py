@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, FitError, InputError
-from fastparam.fit import layers, longitudinal, radial, response, spots
+from fastparam.fit import layers, longitudinal, radial, response, spots, warp
 from fastparam.fit.fit import Fit
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import particle_name
@@ -128,6 +128,10 @@ def fit_slice(
     components["longitudinal"], single = longitudinal.shower_fits(profiles, points)
     components["spots"] = spots.fit(single, energy, points)
     components["layers"] = layers.fit(profiles, single.theta, points)
+    if "warp" in recipe.corrections:
+        deposits = spots.evaluate(components["spots"], energy)
+        main = profiles.of_medium(components["layers"].settings["main"])
+        components["warp"] = warp.fit(main, single.theta, deposits)
     components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
     for name, component in components.items():
         if component.failed:
@@ -177,12 +181,12 @@ def check_shower_maximum(geometry: Geometry, summary: Summary) -> None:
     """Refuse electrons and photons whose showers peak where their energy does not allow it.
 
     The shower maximum lies near ln(E / Ec) (PDG, "Passage of particles through matter": minus 0.5 X0 for electrons,
-    plus 0.5 X0 for photons). Only energies whose maximum would be well inside the detector are judged.
+    plus 0.5 X0 for photons). A maximum in front of the detector or behind it is expected at the nearest depth seen.
 
     Raises
     ------
     InputError
-        If the mean profile of the sample peaks more than 3 X0 away on average; the likely wrong unit is named.
+        If the mean profile of the sample peaks more than 3 X0 from there on average; the likely wrong unit is named.
     """
     light = np.flatnonzero(np.isin(summary.particles.pdg, [11, -11, 22]) & (summary.visible > 0))[:2000]
     if len(light) < 20:
@@ -191,28 +195,26 @@ def check_shower_maximum(geometry: Geometry, summary: Summary) -> None:
     depths = cell_depths(geometry, showers.particles, showers.binning)
     width = depths[..., 1] - depths[..., 0]
     points = energy_points(showers.particles.energy)
-    shifts, weights = [], []
+    expected, seen, found = (np.empty(len(points)) for _ in range(3))
     for p in range(len(points)):
         own = points.point == p
         reach = depths[own].max(axis=(1, 2)).mean()
         first = np.where(width[own] > 0, depths[own, :, 0], np.inf).min(axis=1).mean()
-        expected = np.log(points.energy[p] / geometry.material.critical_energy)
+        expected[p] = np.log(points.energy[p] / geometry.material.critical_energy)
+        seen[p] = min(max(expected[p], first), reach)
         total_width = width[own].sum(axis=0)
         density = showers.cell_energy[own].sum(axis=0) / np.where(total_width > 0, total_width, np.inf)
         main = geometry.layer_medium[showers.binning.cell_layer]
         energy_of = np.bincount(main, weights=showers.cell_energy[own].sum(axis=0))
         density = np.where(main == np.argmax(energy_of), density, 0.0)
-        found = depths[own].mean(axis=(0, 2))[int(np.argmax(density))]
-        if max(expected, found) + 3.0 > reach or min(expected, found) - 1.0 < first:
-            continue  # the maximum may be hidden behind or in front of what is seen
-        shifts.append(found - expected)
-        weights.append(own.sum())
-    if not shifts:
+        found[p] = depths[own].mean(axis=(0, 2))[int(np.argmax(density))]
+    if abs(np.average(found - seen, weights=points.counts)) <= _MAXIMUM_TOLERANCE:
         return
-    shift = float(np.average(shifts, weights=weights))
-    if abs(shift) > _MAXIMUM_TOLERANCE:
-        factor = 10.0 ** round(shift / np.log(10.0))
-        raise InputError(
-            f"electrons and photons reach their shower maximum {shift:+.1f} X0 from ln(E/Ec), as if their energies were"
-            f" {factor:g} times what was read; check units: energy of the samples, energy_is, and the layers' materials"
-        )
+    shift = float(np.average(found - expected, weights=points.counts))
+    # Units of energy differ by powers of 1000.
+    factor = 1000.0 ** round(shift / np.log(1000.0))
+    likely = "" if factor == 1.0 else f", as if their energies were {factor:g} times what was read"
+    raise InputError(
+        f"{geometry.path}: electrons and photons reach their shower maximum {shift:+.1f} X0 from ln(E/Ec){likely}; check"
+        " `units: {energy: ...}` of the samples, `energy_is`, and the materials of the layers"
+    )

@@ -27,6 +27,8 @@ class Recipe(BaseModel):
         Particle codes that the recipe can describe.
     radial_law : str
         A key of `fastparam.fit.radial.LAWS`.
+    corrections : list of str
+        What is put on top of the classical form: "warp" (`fastparam.fit.warp`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +38,7 @@ class Recipe(BaseModel):
     sampler: Literal["gflash"]
     particles: list[int]
     radial_law: Literal["classical", "smooth"] = "smooth"
+    corrections: list[Literal["warp"]] = []
 
 
 def load_recipe(path_or_name: str | Path, directory: Path | None = None) -> Recipe:

@@ -16,7 +16,7 @@ __all__ = ["eigenvectors", "replicas", "vary"]
 Floats = npt.NDArray[np.float64]
 
 #: Components that showers are sampled from; the others only describe.
-SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
+SAMPLED = ("response", "longitudinal", "spots", "layers", "warp", "radial")
 
 
 def eigenvectors(fit: Fit) -> tuple[Floats, Floats]:
@@ -48,7 +48,7 @@ def vary(tune: Tune, component: str, n_sigma: float, eigenvector: int = 0) -> Tu
     ----------
     tune : Tune
     component : str
-        "response", "longitudinal", "spots", "layers" or "radial".
+        One of `SAMPLED`.
     n_sigma : float
         Standard deviations, of either sign.
     eigenvector : int
@@ -63,6 +63,8 @@ def vary(tune: Tune, component: str, n_sigma: float, eigenvector: int = 0) -> Tu
         raise UsageError(f"no component '{component}'{near(component, SAMPLED)}; expected one of {', '.join(SAMPLED)}")
     parts = []
     for part in tune.slices:
+        if component not in part.components:
+            raise UsageError(f"the tune has no {component}; its recipe {tune.recipe.name} leaves it out")
         fit = part.components[component]
         _, shift = eigenvectors(fit)
         if not 0 <= eigenvector < len(shift):
@@ -85,7 +87,7 @@ def replicas(tune: Tune, n: int, *, seed: int = 1) -> list[Tune]:
         parts = []
         for part in tune.slices:
             varied = part
-            for component in SAMPLED:
+            for component in [name for name in SAMPLED if name in part.components]:
                 fit = part.components[component]
                 _, shift = eigenvectors(fit)
                 varied = _with(varied, component, fit.values + rng.standard_normal(len(shift)) @ shift)

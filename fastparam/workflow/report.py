@@ -26,6 +26,7 @@ _TITLES = {
     "longitudinal": "Longitudinal profile",
     "spots": "Number of independent deposits",
     "layers": "Visible fraction of media relative to the main one",
+    "warp": "Warp of gamma profiles",
     "radial": "Radial profile",
     "layer_response": "Mean share of the incident energy seen in each layer",
 }

@@ -109,7 +109,7 @@ def from_minuit(
         )
     at_limit = []
     for name, value, (low, high), fixed in zip(minuit.parameters, values, minuit.limits, minuit.fixed, strict=True):
-        if fixed:
+        if fixed or not np.isfinite(value):
             continue
         scale = (high - low) if np.isfinite(high - low) else max(1.0, abs(value))
         if value - low < 1e-4 * scale or high - value < 1e-4 * scale:

@@ -219,7 +219,9 @@ def _n_eff_law(
             x[p] = ln_e[own].mean()
     known = np.isfinite(value) & (error > 0)
     if not known.any():
-        raise FitError("longitudinal: no energy point has 5 showers whose profile can be judged")
+        raise FitError(
+            "longitudinal: no energy point has 5 showers whose profile can be judged; give more showers per energy"
+        )
     degree = 1 if known.sum() > 1 else 0
     design = np.vander(x[known], 2, increasing=True)[:, : degree + 1]
     weight = value[known] / error[known]
@@ -365,5 +367,7 @@ def _sandwich(minuit: Minuit, theta: Floats, parabola: Floats, ln_y: Floats) -> 
             sides.append(_log_marginal(theta, parabola, evaluate(_laws(list(moved), *_ends(ln_y)), ln_y)))
         scores[:, k] = (sides[0] - sides[1]) / (2.0 * step)
     inverse = np.nan_to_num(np.array(minuit.covariance)) if minuit.covariance is not None else np.zeros((10, 10))
-    covariance: Floats = inverse @ (scores.T @ scores) @ inverse
+    # At the maximum each parameter has used up one shower's worth of scatter.
+    unused = len(theta) / (len(theta) - minuit.nfit)
+    covariance: Floats = unused * inverse @ (scores.T @ scores) @ inverse
     return covariance

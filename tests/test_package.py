@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "tunes": GROUND | {"shapes", "geometry", "hits", "summary", "fit", "showers"},
     "generate": GROUND | {"shapes", "geometry", "hits", "fit", "tunes", "showers"},
     "comparison": GROUND | {"geometry", "hits", "summary", "showers", "generate"},
+    "export": GROUND | {"shapes", "geometry", "summary", "fit", "tunes"},
     "workflow": GROUND | {"geometry", "hits", "summary", "fit", "tunes", "showers", "generate", "comparison"},
 }
 

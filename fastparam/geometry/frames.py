@@ -195,6 +195,6 @@ def _refuse(bad: npt.NDArray[np.bool_], reason: str, particles: Particles) -> No
         x, y, z = particles.position[row]
         ux, uy, uz = particles.direction[row]
         raise OutOfDomainError(
-            f"particle {row} (position {x:g}, {y:g}, {z:g} mm, direction {ux:.4g}, {uy:.4g}, {uz:.4g}): {reason}"
-            f" ({int(bad.sum())} of {len(particles)} particles)"
+            f"particle {particles.index[row]} (position {x:g}, {y:g}, {z:g} mm, direction {ux:.4g}, {uy:.4g}, {uz:.4g})"
+            f": {reason} ({int(bad.sum())} of {len(particles)} particles)"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -91,11 +92,15 @@ class Binning:
 #: Showers looked at to find out how stored hits were merged.
 PROBE_SHOWERS = 300
 
-#: A periodic clumping of the depth of hits counts as merging when its first harmonic has this relative amplitude
-#: (hits at the centres of their cells have 2, a smooth profile 0 within 0.06, Geant4 samples merged in cells 0.3 to
-#: 1.2) and this significance.
+#: Clumping of hits in the middle of cells counts as merging when its first harmonic has this relative amplitude (hits
+#: at the centres of their cells have 2, Geant4 samples merged in cells 0.3 to 1.2, smooth profiles below 0.05) and this
+#: significance.
 _MIN_AMPLITUDE = 0.15
 _MIN_SIGNIFICANCE = 10.0
+
+#: Widths of cells that are looked for in mm, along the line and across it, and the histograms they are looked for in.
+_DEPTH_WIDTHS, _DEPTH_STEP = np.arange(2.0, 64.5, 0.5), 0.25
+_LATERAL_WIDTHS, _LATERAL_STEP = np.arange(0.2, 10.05, 0.1), 0.05
 
 _N_RINGS = 40
 
@@ -131,8 +136,7 @@ def choose_binning(geometry: Geometry, particles: Particles, hits: Hits, all_par
         anchor, merged = _find_merging(geometry, frames, shower, local[:, 0], layer, e, np.flatnonzero(thick))
     width = np.full(geometry.n_layers, np.inf)
     for k in np.flatnonzero(thick):
-        same_medium = merged[geometry.layer_medium == geometry.layer_medium[k]]
-        cell = merged[k] or same_medium.max()
+        cell = merged[k]
         width[k] = cell * max(1.0, np.ceil(0.4 * x0[k] / cell)) if cell > 0 else 0.5 * x0[k]
     path = _longest_paths(geometry, all_particles)
     n_cells = np.where(thick, np.ceil(path / np.where(thick, width, 1.0)) + (anchor == "start"), 1).astype(np.int64)
@@ -152,27 +156,67 @@ def _longest_paths(geometry: Geometry, particles: Particles) -> Floats:
     return longest
 
 
+@dataclass(frozen=True)
+class _Profile:
+    """Sums of e and of e^2 of hits in narrow bins of one coordinate."""
+
+    edges: Floats
+    energy: Floats
+    square: Floats
+
+    @classmethod
+    def of(cls, where: Floats, e: Floats, step: float, low: float, high: float) -> _Profile:
+        # Bins start at a multiple of the step, so that borders of cells are borders of bins.
+        edges = step * np.arange(np.floor(low / step), np.ceil(high / step) + 0.5)
+        return cls(edges, np.histogram(where, edges, weights=e)[0], np.histogram(where, edges, weights=e**2)[0])
+
+    def within(self, distance: float) -> _Profile:
+        """Return the part of the profile that is not farther from 0 than this."""
+        first, last = np.searchsorted(self.edges, [-distance - 1e-9, distance + 1e-9])
+        return _Profile(self.edges[first:last], self.energy[first : last - 1], self.square[first : last - 1])
+
+    def clumping(self, width: float) -> Floats:
+        """Return sums over the whole cells of a width, counted from 0: of e times minus twice the cosine, e, and e^2.
+
+        Hits at the middles of their cells have a ratio of the first two of 2. A smooth profile has a cosine of its
+        own, which is subtracted: as merging moves no energy across the borders of cells, the profile is drawn smoothly
+        through what lies between these.
+        """
+        from scipy.interpolate import CubicSpline
+
+        start, stop = self.edges[0], self.edges[-1]
+        slack = 1.01 * (self.edges[1] - start)
+        borders = width * np.arange(np.ceil((start - slack) / width), np.floor((stop + slack) / width) + 1)
+        if len(borders) < 3:  # fewer than two whole cells
+            return np.zeros(3)
+        knots = np.concatenate([[start], borders[(borders > start + slack) & (borders < stop - slack)], [stop]])
+        cumulative = np.concatenate([[0.0], np.cumsum(self.energy)])
+        smooth = np.diff(CubicSpline(knots, np.interp(knots, self.edges, cumulative))(self.edges))
+        middle = 0.5 * (self.edges[1:] + self.edges[:-1])
+        whole = (middle > borders[0]) & (middle < borders[-1])
+        excess = (self.energy - smooth)[whole] @ (-2.0 * np.cos(2.0 * np.pi * middle[whole] / width))
+        return np.array([excess, self.energy[whole].sum(), self.square[whole].sum()])
+
+
+def _amplitude(profiles: Sequence[_Profile], width: float) -> float:
+    """Amplitude of the clumping in cells of a width, of all profiles together; 0 if it is not significant."""
+    excess, energy, square = np.sum([p.clumping(width) for p in profiles], axis=0)
+    if energy <= 0.0 or excess < _MIN_AMPLITUDE * energy:
+        return 0.0
+    # Of hits at random phases the sum has a variance of 2 sum(e^2).
+    return float(excess / energy) if excess > _MIN_SIGNIFICANCE * np.sqrt(2.0 * square) else 0.0
+
+
 def _lateral_cell(d: Floats, e: Floats) -> float:
-    """Return the width in mm of lateral cells, counted from the line, that clump the energy of hits; 0 for none."""
-    edges = np.arange(0.0, 40.0 + 1e-9, 0.05)
-    middle = edges[:-1] + 0.025
-    profiles = [(np.histogram(np.abs(d[:, j]), edges, weights=e)[0], np.abs(d[:, j])) for j in range(2)]
-    squares = [np.histogram(distance, edges, weights=e**2)[0] for _, distance in profiles]
-    best, found = 0.0, 0.0
-    for width in np.arange(0.2, 10.05, 0.1):
-        near = middle < 4 * width
-        wave = np.cos(2 * np.pi * middle[near] / width)
-        totals = [energy[near].sum() for energy, _ in profiles]
-        if min(totals) <= 0:
-            continue
-        # Hits gather in the middle of their cells: minus the cosine of the phase, of both projections together.
-        amplitude = -sum(
-            float(energy[near] @ wave) / total for (energy, _), total in zip(profiles, totals, strict=True)
-        )
-        n_effective = sum(total**2 / square[near].sum() for total, square in zip(totals, squares, strict=True))
-        if amplitude > found and amplitude * np.sqrt(n_effective / 4) > _MIN_SIGNIFICANCE:
-            best, found = float(width), amplitude
-    return round(best, 1) if found > _MIN_AMPLITUDE else 0.0
+    """Return the width in mm of lateral cells, counted from the line, that clump the energy of hits; 0 for none.
+
+    Within about 15 %: in a steep profile the hits of a cell are nearer to the line than its middle.
+    """
+    reach = 4.0 * _LATERAL_WIDTHS[-1]
+    profiles = [_Profile.of(d[:, j], e, _LATERAL_STEP, -reach, reach) for j in range(2)]
+    # Cells may grow with the distance from the line, so only those next to it are judged.
+    amplitudes = [_amplitude([p.within(4.0 * width) for p in profiles], width) for width in _LATERAL_WIDTHS]
+    return round(float(_LATERAL_WIDTHS[np.argmax(amplitudes)]), 1) if max(amplitudes) > 0.0 else 0.0
 
 
 def _find_merging(
@@ -184,52 +228,34 @@ def _find_merging(
     e: Floats,
     layers: npt.NDArray[np.int64],
 ) -> tuple[str, Floats]:
-    """Return the anchor and, per layer, the width in mm of the cells in which hits were merged, 0 for none."""
+    """Return the anchor and, per layer, the width in mm of the cells in which hits were merged, 0 for none.
+
+    Layers of one medium are judged together, as few cells fit into a thin one. Where merging is coarser far from the
+    line, a layer has the coarser cells unless the finer ones show three times as much there (hold 3/4 of its energy).
+    """
     best: tuple[float, str, Floats] = (0.0, "layer", np.zeros(geometry.n_layers))
     for anchor in ("start", "layer"):
-        merged, strength = np.zeros(geometry.n_layers), 0.0
-        for k in layers:
-            slab = np.flatnonzero(geometry.slab_layer == k)[0]
-            inside = (layer == k) & (s >= frames.slab_in[shower, slab]) & (s <= frames.slab_out[shower, slab])
-            depth = s[inside] - (frames.slab_in[shower[inside], slab] if anchor == "layer" else 0.0)
-            merged[k], amplitude = _merging_period(depth, e[inside])
-            strength += amplitude * e[inside].sum()
-        if strength > best[0]:
-            best = (strength, anchor, merged)
+        merged, total = np.zeros(geometry.n_layers), 0.0
+        for medium in np.unique(geometry.layer_medium[layers]):
+            members = layers[geometry.layer_medium[layers] == medium]
+            profiles = []
+            for k in members:
+                slab = np.flatnonzero(geometry.slab_layer == k)[0]
+                inside = (layer == k) & (s >= frames.slab_in[shower, slab]) & (s <= frames.slab_out[shower, slab])
+                depth = s[inside] - (frames.slab_in[shower[inside], slab] if anchor == "layer" else 0.0)
+                ends = (depth.min(), depth.max()) if len(depth) else (0.0, _DEPTH_STEP)
+                profiles.append(_Profile.of(depth, e[inside], _DEPTH_STEP, *ends))
+            amplitudes = [_amplitude(profiles, width) for width in _DEPTH_WIDTHS]
+            if max(amplitudes) == 0.0:
+                continue
+            width = float(_DEPTH_WIDTHS[np.argmax(amplitudes)])
+            total += max(amplitudes) * sum(float(p.energy.sum()) for p in profiles)
+            merged[members] = width
+            while _amplitude(profiles, 2.0 * width) > 0.0:
+                for k, profile in zip(members, profiles, strict=True):
+                    if 3.0 * _amplitude([profile], 2.0 * width) >= _amplitude([profile], width):
+                        merged[k] = 2.0 * width
+                width *= 2.0
+        if total > best[0]:
+            best = (total, anchor, merged)
     return best[1], best[2]
-
-
-def _merging_period(depth: Floats, e: Floats) -> tuple[float, float]:
-    """Return the width in mm of the cells, counted from depth 0, that clump the energy of hits, and its amplitude."""
-    if len(depth) < 1000:
-        return 0.0, 0.0
-    low, high = np.quantile(depth, [0.001, 0.999])
-    n_effective = e.sum() ** 2 / (e**2).sum()
-    edges = np.arange(np.floor(low / 0.25) * 0.25, high, 0.25)
-    density = np.histogram(depth, edges, weights=e)[0]
-    centre = edges[:-1] + 0.125
-
-    def amplitude(width: float) -> float:
-        k = 2 * round(2.0 * width) + 1  # an odd number of histogram bins, about one cell
-        if len(density) < 4 * k:
-            return 0.0
-        window = np.ones(k) / k
-        smooth = np.convolve(np.convolve(density, window, "same"), window, "same")
-        inner = slice(k, -k)
-        excess = (density - smooth)[inner]
-        # Hits gather in the middle of their cells: minus the cosine of the phase.
-        return float(-2.0 * (excess * np.cos(2 * np.pi * centre[inner] / width)).sum() / density[inner].sum())
-
-    widths = np.arange(2.0, 64.5, 0.5)
-    amplitudes = np.array([amplitude(w) for w in widths])
-    best = int(np.argmax(amplitudes))
-    width, found = float(widths[best]), float(amplitudes[best])
-
-    def significant(a: float) -> bool:
-        return a > _MIN_AMPLITUDE and a * np.sqrt(n_effective / 2) > _MIN_SIGNIFICANCE
-
-    if not significant(found):
-        return 0.0, 0.0
-    while significant(amplitude(2 * width)):  # coarser cells farther from the axis
-        width *= 2
-    return width, found

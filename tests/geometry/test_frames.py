@@ -274,8 +274,9 @@ def test_lines_cross_planes_whatever_their_shape_in_the_array(particles):
 )
 def test_lines_without_a_frame_are_refused_with_row_and_reason(geometry, position, direction, reason):
     good = {"position": (0, 0, 0), "direction": (1, 0, 1) if geometry is barrel else (0, 0, 1)}
-    particles = Particles.concatenate([particle(**good), particle(position=position, direction=direction)])
-    with pytest.raises(OutOfDomainError, match=rf"^particle 1 \(position .* mm, direction .*: .*{reason}.*\(1 of 2"):
+    both = Particles.concatenate([particle(**good), particle(position=position, direction=direction)])
+    particles = both.with_index([70, 71])  # rows 70 and 71 of a sample
+    with pytest.raises(OutOfDomainError, match=rf"^particle 71 \(position .* mm, direction .*: .*{reason}.*\(1 of 2"):
         local_frames(geometry, particles)
 
 

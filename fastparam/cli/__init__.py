@@ -8,10 +8,13 @@ and an exit code: 0 done, 1 a bug of ours, 2 bad input or usage, 3 a threshold w
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, TextIO
 
 import typer
@@ -22,7 +25,9 @@ from fastparam.errors import FastparamError, FastparamWarning
 __all__ = ["app", "main"]
 
 #: In the order of the work, which is the order of ``--help``.
-COMMANDS = ("init", "check", "tune", "summarise", "merge", "show", "sample", "compare")
+COMMANDS = ("init", "check", "tune", "summarise", "merge", "show", "sample", "compare", "diff")
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="fastparam",
@@ -49,25 +54,27 @@ def _fastparam(
 
 
 for _name in COMMANDS:
-    if find_spec(f"fastparam.cli.{_name}") is not None:
-        app.command(_name)(getattr(import_module(f"fastparam.cli.{_name}"), _name))
+    app.command(_name)(getattr(import_module(f"fastparam.cli.{_name}"), _name))
 
 
 def main(args: list[str] | None = None) -> int:
     """Run a command line and return the exit code; `args` default to those of the process."""
-    with warnings.catch_warnings():
+    with _terminable(), warnings.catch_warnings():
         warnings.simplefilter("always", FastparamWarning)
         warnings.showwarning = _show_warning
         try:
             app(args=args, prog_name="fastparam")
         except SystemExit as end:
-            return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            if code == INTERRUPTED:  # typer turns a KeyboardInterrupt into this
+                _say("error", "interrupted")
+            return code
         except FastparamError as error:
             _say("error", str(error))
             return error.exit_code
         except KeyboardInterrupt:
             _say("error", "interrupted")
-            return 130
+            return INTERRUPTED
         except OSError as error:
             _say("error", str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
             return 2
@@ -81,6 +88,19 @@ def main(args: list[str] | None = None) -> int:
             )
             return 1
     return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, by which batch systems end a job, unwind like Ctrl-C: no partial output stays behind."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _show_warning(

@@ -109,7 +109,10 @@ def _like(path: Path, generator: Generator, geometry: str, rows: str) -> Particl
 
 
 def _write(output: Path, generator: Generator, particles: Particles, seed: int, source: str, progress: Any) -> int:
+    import warnings
+
     from fastparam import __version__
+    from fastparam.errors import FastparamWarning
     from fastparam.generate.tuned import TunedGenerator
     from fastparam.showers.root import RootWriter
     from fastparam.tunes.file import tune_digest
@@ -119,7 +122,12 @@ def _write(output: Path, generator: Generator, particles: Particles, seed: int, 
         provenance |= {"tune_digest": tune_digest(generator.tune), "recipe": generator.tune.recipe.name}
     written, first, size = 0, 0, 200
     ids = generator.geometry.layer_ids
-    with RootWriter(output, barrel=generator.geometry.frame == "barrel", provenance=provenance) as writer:
+    generator.check(particles)  # all at once: rows as the user counts them, warnings once, errors before any work
+    with (
+        RootWriter(output, barrel=generator.geometry.frame == "barrel", provenance=provenance) as writer,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", FastparamWarning)
         while first < len(particles):
             showers = generator.generate(particles.take(slice(first, first + size)), seed=seed)
             writer.write(showers.particles, showers.hits, ids)

@@ -67,7 +67,7 @@ def _print(facts: dict[str, Any], console: Console) -> None:
                 continue
             table = Table(box=None, padding=(0, 2), show_header=False)
             for parameter, (value, error) in component["parameters"].items():
-                table.add_row("  ", parameter, f"{value:.5g}", "+-", f"{error:.2g}")
+                table.add_row("  ", parameter, f"{value:.5g}", "+-", "unknown" if error is None else f"{error:.2g}")
             console.print(table)
             for a, b, rho in component["strong_correlations"]:
                 console.print(f"    correlation of {a} and {b}: {rho:+.3f}")

@@ -57,7 +57,7 @@ def tune(
         return
     from rich.console import Console
 
-    _print(result, target, html, Console(highlight=False, markup=False))
+    _print(result, target, html, Console(highlight=False, markup=False, soft_wrap=True))
 
 
 def _name(geometry: str) -> str:
@@ -106,4 +106,4 @@ def _print(result: TuneResult, target: Path, html: Path, console: Console) -> No
         for verdict in failed:
             console.print(f"  outside: {verdict.group}: {verdict.observable}")
     console.print(", ".join(f"{step} {s:.1f} s" for step, s in result.seconds.items()))
-    console.print(f"wrote {target} and {html}", soft_wrap=True)
+    console.print(f"wrote {target} and {html}")

@@ -26,6 +26,16 @@ class Generator(Protocol):
     name: str
     geometry: Geometry
 
+    def check(self, particles: Particles) -> None:
+        """Do what `generate` does before it samples: useful ahead of many batches.
+
+        Raises
+        ------
+        OutOfDomainError
+            As `generate`.
+        """
+        ...
+
     def generate(self, particles: Particles, *, seed: int) -> Showers:
         """Simulate each particle once.
 

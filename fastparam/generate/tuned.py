@@ -54,7 +54,7 @@ class TunedGenerator:
         """Particles, energies and directions that can be sampled, as data."""
         return describe(self.tune)
 
-    def check(self, particles: Particles) -> Plan:
+    def check(self, particles: Particles) -> None:
         """Do what `generate` does before it samples: useful ahead of many batches.
 
         Raises
@@ -67,13 +67,11 @@ class TunedGenerator:
         FastparamWarning
             If directions go beyond those of the samples.
         """
-        chosen = plan(self.tune, particles, self.as_pdg)
-        self._say_if_inclined(particles, chosen)
-        return chosen
+        self._checked(particles)
 
     def generate(self, particles: Particles, *, seed: int) -> Showers:
         """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
-        chosen = self.check(particles)
+        chosen = self._checked(particles)
         return Showers(particles, SAMPLERS[self.tune.recipe.sampler](self.tune, chosen, particles, seed), self.geometry)
 
     def vary(self, component: str, n_sigma: float, eigenvector: int = 0) -> TunedGenerator:
@@ -89,6 +87,11 @@ class TunedGenerator:
         path = Path(path)
         refuse_existing(path, force=force)
         save_tune(path, self.tune)
+
+    def _checked(self, particles: Particles) -> Plan:
+        chosen = plan(self.tune, particles, self.as_pdg)
+        self._say_if_inclined(particles, chosen)
+        return chosen
 
     def _say_if_inclined(self, particles: Particles, plan: Plan) -> None:
         if self.geometry.frame == "barrel":

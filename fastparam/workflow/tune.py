@@ -136,8 +136,12 @@ def run(
         seconds[step] = now - clock
         clock = now
 
-    showers, geometry = _summary_of(source, progress)
+    geometry, held = _geometry_of(source)
     chosen = load_recipe(recipe or geometry.config.recipe or DEFAULT_RECIPE, None if recipe else geometry.path.parent)
+    if held is None:
+        showers = summarise_sample(geometry, progress=lambda f: progress("read and summarise", f))
+    else:
+        showers = held
     done("read and summarise")
     check_shower_maximum(geometry, showers)
     slices = _slices(geometry, showers, eta)
@@ -162,11 +166,12 @@ def run(
     return TuneResult(TunedGenerator(finished), comparison, seconds)
 
 
-def _summary_of(source: str | Path | Geometry, progress: Progress) -> tuple[Summary, Geometry]:
+def _geometry_of(source: str | Path | Geometry) -> tuple[Geometry, Summary | None]:
+    """Return the geometry, and the summary where the source is one."""
     if isinstance(source, str | Path) and Path(source).suffix in (".h5", ".hdf5"):
-        return load_summary(Path(source))
-    geometry = source if isinstance(source, Geometry) else load_geometry(source)
-    return summarise_sample(geometry, progress=lambda f: progress("read and summarise", f)), geometry
+        showers, geometry = load_summary(Path(source))
+        return geometry, showers
+    return (source if isinstance(source, Geometry) else load_geometry(source)), None
 
 
 def _slices(geometry: Geometry, showers: Summary, eta: Sequence[float] | None) -> list[tuple[float, float]] | None:

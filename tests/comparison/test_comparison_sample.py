@@ -101,7 +101,9 @@ class TestSample:
         e2 = np.array([-u[1], u[0], 0.0]) / np.hypot(u[0], u[1])  # growing phi
         d2 = np.stack([hits.x, hits.y, hits.z], axis=1)[own] @ e2
         assert sample.centroid[shower, 0, 1] == pytest.approx(np.average(d2, weights=hits.e[own]), rel=STORED)
-        assert sample.spread[shower, 0, 1] == pytest.approx(np.sqrt(np.cov(d2, aweights=hits.e[own], ddof=0)), rel=STORED)
+        assert sample.spread[shower, 0, 1] == pytest.approx(
+            np.sqrt(np.cov(d2, aweights=hits.e[own], ddof=0)), rel=STORED
+        )
 
     def test_leakage_matters_only_where_nearly_all_energy_is_visible(self, sample):
         assert not sample.layout.nearly_all_visible

@@ -93,13 +93,14 @@ class Binning:
 PROBE_SHOWERS = 300
 
 #: Clumping of hits in the middle of cells counts as merging when its first harmonic has this relative amplitude (hits
-#: at the centres of their cells have 2, Geant4 samples merged in cells 0.3 to 1.2, smooth profiles below 0.05) and this
+#: at the centres of their cells have 2, Geant4 samples merged in cells 0.3 to 1.2, smooth profiles below 0.1) and this
 #: significance.
 _MIN_AMPLITUDE = 0.15
 _MIN_SIGNIFICANCE = 10.0
 
 #: Widths of cells that are looked for in mm, along the line and across it, and the histograms they are looked for in.
-_DEPTH_WIDTHS, _DEPTH_STEP = np.arange(2.0, 64.5, 0.5), 0.25
+#: In cells of many X0 the shower itself clumps.
+_DEPTH_WIDTHS, _DEPTH_STEP, _WIDEST_IN_X0 = np.arange(2.0, 64.5, 0.5), 0.25, 4.0
 _LATERAL_WIDTHS, _LATERAL_STEP = np.arange(0.2, 10.05, 0.1), 0.05
 
 _N_RINGS = 40
@@ -238,20 +239,21 @@ def _find_merging(
         merged, total = np.zeros(geometry.n_layers), 0.0
         for medium in np.unique(geometry.layer_medium[layers]):
             members = layers[geometry.layer_medium[layers] == medium]
-            profiles = []
+            profiles, widths = [], _DEPTH_WIDTHS
             for k in members:
                 slab = np.flatnonzero(geometry.slab_layer == k)[0]
                 inside = (layer == k) & (s >= frames.slab_in[shower, slab]) & (s <= frames.slab_out[shower, slab])
                 depth = s[inside] - (frames.slab_in[shower[inside], slab] if anchor == "layer" else 0.0)
+                widths = widths[widths <= _WIDEST_IN_X0 * geometry.slab_x0[slab]]
                 ends = (depth.min(), depth.max()) if len(depth) else (0.0, _DEPTH_STEP)
                 profiles.append(_Profile.of(depth, e[inside], _DEPTH_STEP, *ends))
-            amplitudes = [_amplitude(profiles, width) for width in _DEPTH_WIDTHS]
-            if max(amplitudes) == 0.0:
+            amplitudes = [_amplitude(profiles, width) for width in widths]
+            if max(amplitudes, default=0.0) == 0.0:
                 continue
-            width = float(_DEPTH_WIDTHS[np.argmax(amplitudes)])
+            width = float(widths[np.argmax(amplitudes)])
             total += max(amplitudes) * sum(float(p.energy.sum()) for p in profiles)
             merged[members] = width
-            while _amplitude(profiles, 2.0 * width) > 0.0:
+            while 2.0 * width <= widths[-1] and _amplitude(profiles, 2.0 * width) > 0.0:
                 for k, profile in zip(members, profiles, strict=True):
                     if 3.0 * _amplitude([profile], 2.0 * width) >= _amplitude([profile], width):
                         merged[k] = 2.0 * width

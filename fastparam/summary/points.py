@@ -13,9 +13,9 @@ __all__ = ["EnergyPoints", "energy_points"]
 #: energy by 1e-7, and points given as momenta differ by the mass.
 _SAME = 1e-3
 
-#: A spectrum is continuous if points would hold fewer showers than this on average (and be more than the slices of a
-#: continuous one), or would cover more than this share of the range in ln E; chains of neighbours grow with the number
-#: of showers.
+#: A spectrum is continuous if most points would hold fewer showers than this (and be more than the slices of a
+#: continuous one), or if points would cover more than this share of the range in ln E: chains of neighbours grow with
+#: the number of showers.
 _MIN_PER_POINT = 5
 _MAX_COVERED = 0.1
 
@@ -75,7 +75,7 @@ def energy_points(energy: npt.NDArray[np.float64]) -> EnergyPoints:
     label = np.concatenate([[0], np.cumsum(gaps > _SAME)])[: len(energy)]
     n_labels = int(label[-1]) + 1 if len(energy) else 0
     extent = float(ln_e[-1] - ln_e[0]) if len(energy) else 0.0
-    sparse = n_labels > _MAX_BINS and len(energy) < _MIN_PER_POINT * n_labels
+    sparse = n_labels > _MAX_BINS and float(np.median(np.bincount(label))) < _MIN_PER_POINT
     spread = sparse or float(gaps[gaps <= _SAME].sum()) > _MAX_COVERED * extent
     continuous = bool(spread and extent > _ONE_POINT)
     if continuous:

@@ -74,6 +74,15 @@ def test_slices_are_joined_until_they_hold_fifty_showers() -> None:
     assert len(points) < 12
 
 
+@pytest.mark.parametrize("power", [2.0, 4.0, 8.0])
+@pytest.mark.parametrize("n", [200, 2_000, 20_000])
+def test_a_falling_spectrum_is_continuous_although_most_showers_are_close_together(power: float, n: int) -> None:
+    u = np.random.default_rng(6).uniform(size=n)
+    points = energy_points(1_000.0 * u ** (-1.0 / (power - 1.0)))  # dN/dE ~ E^-power
+    assert points.continuous
+    assert points.counts.min() >= 50
+
+
 def test_a_few_showers_of_many_energies_are_one_slice() -> None:
     points = energy_points(spectrum(40))
     assert len(points) == 1

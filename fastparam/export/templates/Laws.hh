@@ -1,0 +1,209 @@
+// The formulas of a fastparam tune: pure functions of doubles, nothing needed but <cmath>.
+//
+// Energies in MeV, depths in X0, radii in Moliere radii, y = E / Ec. The longitudinal and radial forms are those of
+// G. Grindhammer & S. Peters, hep-ex/0001020, appendix A.1, with constants tuned to full simulation; the visible energy
+// follows a sinh-arcsinh distribution (M. C. Jones & A. Pewsey, Biometrika 96 (2009) 761).
+#ifndef @GUARD@_LAWS_HH
+#define @GUARD@_LAWS_HH
+
+#include <cmath>
+
+namespace @NAMESPACE@ {
+
+/// A shower with alpha <= 1 has no maximum: below this ln(alpha) it is drawn again.
+constexpr double kMinLnAlpha = 0.02;
+/// The radial laws are constant beyond this age t / T.
+constexpr double kMaxAge = 5.0;
+/// No spots farther from the line than this many Moliere radii.
+constexpr double kMaxRadius = 20.0;
+/// Lower bound of R_C and R_T in Moliere radii.
+constexpr double kMinRadius = 1e-3;
+/// Kinetic energies may exceed the tuned range by this fraction, pseudorapidities by this fraction of a slice.
+constexpr double kEnergyMargin = 0.01;
+constexpr double kEtaMargin = 0.1;
+
+constexpr double kTwoPi = 6.283185307179586477;
+
+enum class RadialLaw { kClassical, kSmooth };
+
+/// What was tuned for one particle in one slice of pseudorapidity.
+struct Slice {
+  int pdg;
+  double etaLow, etaHigh;        // barrel only
+  double energyLow, energyHigh;  // of the training showers
+  bool leakage;                  // y = ln(1 + offset - x) in place of ln x, x = E_visible / E
+  double offset;
+  bool zeros;                    // showers without visible energy exist: logit = zero[0] + zero[1] ln(E/GeV)
+  double zero[2];
+  double location[4], lnScale[4], skewness[4], lnTail[4];  // polynomials in ln(E/GeV), constant first
+  double longitudinal[10];                                 // t0 t1 a0 a1 st0 st1 sa0 sa1 r0 r1
+  double spots[2];                                         // ln N = spots[0] + spots[1] ln(E/GeV)
+  const double (*layerFactor)[2];                          // by medium: ln factor = f[0] + f[1] ln(E/10 GeV)
+  RadialLaw radialLaw;
+  double radial[18];
+};
+
+/// Law of (ln T, ln alpha) at one energy.
+struct Population {
+  double meanLnT, meanLnAlpha, sigmaLnT, sigmaLnAlpha, rho;
+};
+
+/// Radial profile at one age: p core + (1 - p) tail, each 2 r R^2 / (r^2 + R^2)^2.
+struct Radii {
+  double core, tail, weight;
+};
+
+inline double Clamp(double x, double low, double high) { return x < low ? low : (x > high ? high : x); }
+
+inline double Cubic(const double* c, double x) { return c[0] + x * (c[1] + x * (c[2] + x * c[3])); }
+
+/// P(a, x), the regularised lower incomplete gamma function; a > 0, 0 for x <= 0. Series below a + 1, Legendre's
+/// continued fraction by Lentz's method above (Abramowitz & Stegun 6.5.29, 6.5.31).
+inline double GammaP(double a, double x) {
+  if (!(x > 0.0)) return 0.0;
+  const double factor = std::exp(a * std::log(x) - x - std::lgamma(a + 1.0));
+  if (x < a + 1.0) {
+    double term = 1.0, total = 1.0;
+    for (double n = a + 1.0; term > 1e-17 * total; n += 1.0) {
+      term *= x / n;
+      total += term;
+    }
+    return factor * total;
+  }
+  double b = x + 1.0 - a, d = 1.0 / b, c = HUGE_VAL, h = d, step = 0.0;
+  for (double n = 1.0; std::abs(step - 1.0) > 4.5e-16 && n < 1e6; n += 1.0) {
+    const double numerator = n * (a - n);
+    b += 2.0;
+    d = 1.0 / (b + numerator * d);
+    c = b + numerator / c;
+    step = c * d;
+    h *= step;
+  }
+  return 1.0 - factor * a * h;
+}
+
+/// Visible over kinetic energy of a shower that belongs to the standard normal number z.
+inline double VisibleRatio(const Slice& s, double energy, double z) {
+  const double u = std::log(energy / 1000.0);
+  const double scale = std::exp(Clamp(Cubic(s.lnScale, u), -30.0, 30.0));
+  const double tail = std::exp(Clamp(Cubic(s.lnTail, u), -5.0, 5.0));
+  const double y = Cubic(s.location, u) + scale * std::sinh((std::asinh(z) + Cubic(s.skewness, u)) / tail);
+  return s.leakage ? Clamp(1.0 + s.offset - std::exp(y < 0.0 ? y : 0.0), 0.0, 1.0) : std::exp(y);
+}
+
+/// Probability that a shower leaves no visible energy.
+inline double ZeroProbability(const Slice& s, double energy) {
+  return s.zeros ? 1.0 / (1.0 + std::exp(-(s.zero[0] + s.zero[1] * std::log(energy / 1000.0)))) : 0.0;
+}
+
+inline Population EvaluatePopulation(const Slice& s, double lnY) {
+  const double* c = s.longitudinal;
+  return {std::log(c[0] + c[1] * lnY), std::log(c[2] + c[3] * lnY), 1.0 / (c[4] + c[5] * lnY),
+          1.0 / (c[6] + c[7] * lnY), c[8] + c[9] * lnY};
+}
+
+/// Mean number of spots.
+inline double MeanSpots(const Slice& s, double energy) {
+  return std::exp(s.spots[0] + s.spots[1] * std::log(energy / 1000.0));
+}
+
+/// What a medium shows of the energy the profile leaves in it, relative to the main medium.
+inline double LayerFactor(const Slice& s, int medium, double energy) {
+  const double* f = s.layerFactor[medium];
+  return std::exp(f[0] + f[1] * std::log(energy / 10000.0));
+}
+
+/// R_C, R_T and p at age tau = t / T.
+inline Radii EvaluateRadii(const Slice& s, double energy, double tau) {
+  const double age = Clamp(tau, 0.0, kMaxAge), l = std::log(energy / 10000.0);
+  const double* c = s.radial;
+  if (s.radialLaw == RadialLaw::kClassical) {
+    const double core = c[0] + c[1] * age + c[2] * l;
+    const double tail = c[3] * (std::exp(c[5] * (age - c[4])) + std::exp((c[6] + c[7] * l) * (age - c[4])));
+    const double width = c[10] + c[11] * l;
+    const double u = (c[9] - age) / (width > 0.05 ? width : 0.05);
+    return {core > kMinRadius ? core : kMinRadius, tail > kMinRadius ? tail : kMinRadius,
+            Clamp(c[8] * std::exp(u - std::exp(u)), 0.0, 1.0)};
+  }
+  const double v = std::log((age + 0.2) / 1.2);
+  double q[3];
+  for (int k = 0; k < 3; ++k) q[k] = Cubic(c + 6 * k, v) + (c[6 * k + 4] + c[6 * k + 5] * v) * l;
+  return {std::exp(Clamp(q[0], std::log(kMinRadius), 5.0)), std::exp(Clamp(q[1], std::log(kMinRadius), 5.0)),
+          1.0 / (1.0 + std::exp(-Clamp(q[2], -30.0, 30.0)))};
+}
+
+/// Radius in Moliere radii for a uniform number u: its first part chooses the component, the rest is used again.
+inline double RadiusAt(const Radii& radii, double u) {
+  const bool core = u < radii.weight;
+  const double scale = core ? radii.core : radii.tail;
+  double v = core ? u / radii.weight : (u - radii.weight) / (1.0 - radii.weight);
+  v *= kMaxRadius * kMaxRadius / (kMaxRadius * kMaxRadius + scale * scale);
+  return scale * std::sqrt(v / (1.0 - v));
+}
+
+/// Radius in Moliere radii that holds the fraction q of the profile (positive root of a quadratic in r^2).
+inline double RadiusHolding(const Radii& radii, double q) {
+  const double a = radii.core * radii.core, b = radii.tail * radii.tail, p = radii.weight;
+  const double half = 0.5 * (p * b + (1.0 - p) * a - q * (a + b));
+  return std::sqrt((std::sqrt(half * half + (1.0 - q) * q * a * b) - half) / (1.0 - q));
+}
+
+/// Depth in X0 before which the fraction q of a profile of maximum t and shape alpha lies.
+inline double DepthHolding(double t, double alpha, double q) {
+  const double beta = (alpha - 1.0) / t;
+  double low = 0.0, high = alpha / beta;
+  while (GammaP(alpha, beta * high) < q) high *= 2.0;
+  for (int k = 0; k < 60; ++k) {
+    const double middle = 0.5 * (low + high);
+    (GammaP(alpha, beta * middle) < q ? low : high) = middle;
+  }
+  return 0.5 * (low + high);
+}
+
+/// Standard normal number (Marsaglia's polar method). `Random` has `double Uniform()` in (0, 1), here and below.
+template <class Random>
+double Normal(Random& random) {
+  while (true) {
+    const double a = 2.0 * random.Uniform() - 1.0, b = 2.0 * random.Uniform() - 1.0, s = a * a + b * b;
+    if (s > 0.0 && s < 1.0) return a * std::sqrt(-2.0 * std::log(s) / s);
+  }
+}
+
+/// Poisson number: products of uniforms below 10, above it Hoermann's PTRS (Insur. Math. Econ. 12 (1993) 39).
+template <class Random>
+long Poisson(Random& random, double mean) {
+  if (!(mean > 0.0)) return 0;
+  if (mean < 10.0) {
+    const double limit = std::exp(-mean);
+    long k = 0;
+    for (double product = random.Uniform(); product > limit; product *= random.Uniform()) ++k;
+    return k;
+  }
+  const double b = 0.931 + 2.53 * std::sqrt(mean), a = -0.059 + 0.02483 * b;
+  const double inverseAlpha = 1.1239 + 1.1328 / (b - 3.4), vR = 0.9277 - 3.6224 / (b - 2.0);
+  while (true) {
+    const double u = random.Uniform() - 0.5, v = random.Uniform(), us = 0.5 - std::abs(u);
+    const double k = std::floor((2.0 * a / us + b) * u + mean + 0.43);
+    if (us >= 0.07 && v <= vR) return static_cast<long>(k);
+    if (k < 0.0 || (us < 0.013 && v > us)) continue;
+    const double left = std::log(v) + std::log(inverseAlpha) - std::log(a / (us * us) + b);
+    if (left <= k * std::log(mean) - mean - std::lgamma(k + 1.0)) return static_cast<long>(k);
+  }
+}
+
+/// Draw (ln T, ln alpha) with alpha > 1.
+template <class Random>
+void DrawShape(Random& random, const Population& law, double& lnT, double& lnAlpha) {
+  const double r = Clamp(law.rho, -1.0, 1.0), a = std::sqrt(0.5 * (1.0 + r)), b = std::sqrt(0.5 * (1.0 - r));
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const double z1 = Normal(random), z2 = Normal(random);
+    lnT = law.meanLnT + law.sigmaLnT * (a * z1 + b * z2);
+    lnAlpha = law.meanLnAlpha + law.sigmaLnAlpha * (a * z1 - b * z2);
+    if (lnAlpha > kMinLnAlpha) return;
+  }
+  lnAlpha = kMinLnAlpha;
+}
+
+}  // namespace @NAMESPACE@
+
+#endif

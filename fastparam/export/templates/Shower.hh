@@ -1,0 +1,320 @@
+// One shower: the particle's line through the calorimeter, the numbers drawn for it, and its energy spots.
+//
+// Positions are in mm in the frame of the calorimeter of TuneData.hh (barrel: layers in radius about the z axis; planar:
+// layers in z), energies in MeV. Spots carry visible energy: what the active layers showed in full simulation. Depth is
+// counted along the line from the front of the first declared layer, or from the start of a particle that is born behind
+// it. Radii are transverse to the line, so that showers keep their symmetry about it at any incidence.
+#ifndef @GUARD@_SHOWER_HH
+#define @GUARD@_SHOWER_HH
+
+#include "TuneData.hh"
+
+namespace @NAMESPACE@ {
+
+/// Why a particle is parametrised, or not.
+enum class Verdict { kAccepted, kParticle, kEnergy, kEta, kDirection };
+
+struct Spot {
+  double position[3];
+  double path;  // along the line, from the particle's start
+  int segment, layer;
+};
+
+class Shower {
+ public:
+  /// Take a particle: PDG code, kinetic energy, position, unit vector along the momentum.
+  Verdict Begin(int pdg, double energy, const double* position, const double* direction) {
+    const Verdict verdict = Choose(pdg, energy, direction);
+    if (verdict != Verdict::kAccepted) return verdict;
+    fEnergy = energy;
+    for (int k = 0; k < 3; ++k) {
+      fOrigin[k] = position[k];
+      fU[k] = direction[k];
+    }
+    return SetLine() ? Verdict::kAccepted : Verdict::kDirection;
+  }
+
+  /// Draw everything but the spots; `Begin` must have accepted the particle.
+  template <class Random>
+  void Draw(Random& random) {
+    DrawVisibleEnergy(random);
+    DrawProfile(random);
+  }
+
+  template <class Random>
+  void DrawVisibleEnergy(Random& random) {
+    const double z = Normal(random), u = random.Uniform();
+    fVisible = u < Blend([&](const Slice& s) { return ZeroProbability(s, fEnergy); })
+                   ? 0.0
+                   : fEnergy * Blend([&](const Slice& s) { return VisibleRatio(s, fEnergy, z); });
+  }
+
+  template <class Random>
+  void DrawProfile(Random& random) {
+    const double lnY = std::log(fEnergy / kCriticalEnergy);
+    const Population lower = EvaluatePopulation(*fLower, lnY), upper = EvaluatePopulation(*fUpper, lnY);
+    const double w = fWeight, v = 1.0 - w;
+    const Population law = {v * lower.meanLnT + w * upper.meanLnT, v * lower.meanLnAlpha + w * upper.meanLnAlpha,
+                            v * lower.sigmaLnT + w * upper.sigmaLnT, v * lower.sigmaLnAlpha + w * upper.sigmaLnAlpha,
+                            v * lower.rho + w * upper.rho};
+    double lnT = 0.0, lnAlpha = 0.0;
+    DrawShape(random, law, lnT, lnAlpha);
+    const long spots = Poisson(random, Blend([&](const Slice& s) { return MeanSpots(s, fEnergy); }));
+    fMaximum = std::exp(lnT);
+    fAlpha = std::exp(lnAlpha);
+    fSpots = spots > 1 ? spots : 1;
+    Tabulate();
+    if (!(fVisible > 0.0)) fSpots = 0;
+  }
+
+  template <class Random>
+  Spot DrawSpot(Random& random) const {
+    const double wanted = random.Uniform() * fTable[kSegments - 1];
+    int low = 0, high = kSegments - 1;
+    while (low < high) {
+      const int middle = (low + high) / 2;
+      if (fTable[middle] < wanted) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    const double below = low > 0 ? fTable[low - 1] : 0.0, width = fTable[low] - below;
+    return Place(random, low, (wanted - below) / (width > 1e-300 ? width : 1e-300));
+  }
+
+  /// Another spot at the depth of one that cannot be used.
+  template <class Random>
+  Spot Redraw(Random& random, const Spot& spot) const {
+    const double inner = random.Uniform();
+    return Place(random, spot.segment, inner);
+  }
+
+  double GetVisibleEnergy() const { return fVisible; }
+  double GetMaximum() const { return fMaximum; }
+  double GetAlpha() const { return fAlpha; }
+  long GetNumberOfSpots() const { return fSpots; }
+  double GetSpotEnergy() const { return fSpots > 0 ? fVisible / fSpots : 0.0; }
+
+ private:
+  template <class Law>
+  double Blend(Law law) const {
+    const double lower = law(*fLower);
+    return fWeight > 0.0 ? (1.0 - fWeight) * lower + fWeight * law(*fUpper) : lower;
+  }
+
+  /// Find the slices that serve a particle: two neighbours in a gap between slices, else twice the same.
+  Verdict Choose(int pdg, double energy, const double* u) {
+    int served = 0;
+    for (int k = 0; k < kSlices && served == 0; ++k) served = kTune[k].pdg == pdg ? pdg : 0;
+    for (int k = 0; k < kSlices && served == 0; ++k) served = kTune[k].pdg == -pdg ? -pdg : 0;
+    if (served == 0) return Verdict::kParticle;
+    const double eta = kBarrel ? std::asinh(u[2] / std::hypot(u[0], u[1])) : 0.0;
+    const Slice *first = nullptr, *below = nullptr, *above = nullptr;  // slices of a particle are in the order of eta
+    for (const Slice& slice : kTune) {
+      if (slice.pdg != served) continue;
+      if (first == nullptr) first = &slice;
+      if (below == nullptr || slice.etaLow <= eta) below = &slice;
+      above = &slice;
+    }
+    if (kBarrel && !(eta >= first->etaLow - kEtaMargin * (first->etaHigh - first->etaLow) &&
+                     eta <= above->etaHigh + kEtaMargin * (above->etaHigh - above->etaLow))) {
+      return Verdict::kEta;
+    }
+    fLower = fUpper = below;
+    fWeight = 0.0;
+    if (kBarrel && eta > below->etaHigh && below != above) {
+      fUpper = below + 1;
+      while (fUpper->pdg != served) ++fUpper;
+      fWeight = (eta - below->etaHigh) / (fUpper->etaLow - below->etaHigh);
+    }
+    const auto covers = [energy](const Slice& s) {
+      return s.energyLow * (1.0 - kEnergyMargin) <= energy && energy <= s.energyHigh * (1.0 + kEnergyMargin);
+    };
+    if (!covers(*fLower) || !covers(*fUpper)) return Verdict::kEnergy;
+    return Verdict::kAccepted;
+  }
+
+  /// Path from the start to a surface of radius or z `level`; for a line that misses it, to its closest approach.
+  double Crossing(double level) const {
+    if (!kBarrel) return (level - fOrigin[2]) / fU[2];
+    const double root = fB * fB - fA * (fC - level * level);
+    return (-fB + std::sqrt(root > 0.0 ? root : 0.0)) / fA;
+  }
+
+  bool SetLine() {
+    double reference[3] = {kBarrel ? 0.0 : 1.0, 0.0, kBarrel ? 1.0 : 0.0};
+    const double along = kBarrel ? fU[2] : fU[0];
+    double length = 0.0;
+    for (int k = 0; k < 3; ++k) {
+      fE1[k] = reference[k] - along * fU[k];
+      length += fE1[k] * fE1[k];
+    }
+    if (length < 1e-12) return false;
+    for (double& component : fE1) component /= std::sqrt(length);
+    // e2 = growing phi in a barrel (e1 x u), u x e1 in a planar detector.
+    const double sign = kBarrel ? 1.0 : -1.0;
+    for (int k = 0; k < 3; ++k) {
+      const int i = (k + 1) % 3, j = (k + 2) % 3;
+      fE2[k] = sign * (fE1[i] * fU[j] - fE1[j] * fU[i]);
+    }
+    fA = fU[0] * fU[0] + fU[1] * fU[1];
+    fB = fOrigin[0] * fU[0] + fOrigin[1] * fU[1];
+    fC = fOrigin[0] * fOrigin[0] + fOrigin[1] * fOrigin[1];
+    if (kBarrel ? fA < 1e-4 : fU[2] < kMinCosine) return false;
+    const double level = kBarrel ? std::sqrt(fC) : fOrigin[2];
+    fInside = level > kSlabFrom[0];
+    if (level >= kPeriodTo[kLayers - 1] || (kBarrel && fInside && fB <= 0.0)) return false;
+    // Matter behind a particle that is born inside does not count.
+    const double start = fInside ? 0.0 : -HUGE_VAL;
+    SetDepths(start, fT0, fT1);
+    for (int m = 0; m < kLayers; ++m) {
+      fPeriodIn[m] = Later(Crossing(kPeriodFrom[m]), start);
+      fPeriodOut[m] = Later(Crossing(kPeriodTo[m]), start);
+      fActiveIn[m] = Later(Crossing(kLayerFrom[m]), start);
+      fActiveOut[m] = Later(Crossing(kLayerTo[m]), start);
+    }
+    return true;
+  }
+
+  static double Later(double path, double start) { return path > start ? path : start; }
+
+  /// Depths in X0 at both ends of every layer's period, counted from `start` or from the first declared layer.
+  void SetDepths(double start, double* t0, double* t1) const {
+    double depth = 0.0;
+    int from = 0, to = 0;  // periods are in order, so are the slabs
+    for (int n = 0; n < kSlabs; ++n) {
+      const double in = Later(Crossing(kSlabFrom[n]), start), out = Later(Crossing(kSlabTo[n]), start);
+      const double next = n + 1 < kSlabs ? kSlabFrom[n + 1] : HUGE_VAL;
+      const auto at = [&](double level) {
+        const double s = Later(Crossing(level), start), inside = (s < out ? s : out) - in;
+        return depth + (inside > 0.0 ? inside : 0.0) / kSlabX0[n];
+      };
+      for (; from < kLayers && kPeriodFrom[from] < next; ++from) t0[from] = at(kPeriodFrom[from]);
+      for (; to < kLayers && kPeriodTo[to] < next; ++to) t1[to] = at(kPeriodTo[to]);
+      depth += (out - in) / kSlabX0[n];
+    }
+  }
+
+  /// Cumulative energy of the segments of a line with the depths t0, t1; the sum of all.
+  double Integrate(const double* t0, const double* t1, double* table) const {
+    double factor[kMedia];
+    for (int m = 0; m < kMedia; ++m) {
+      factor[m] = Blend([&](const Slice& s) { return LayerFactor(s, m, fEnergy); });
+    }
+    const double beta = (fAlpha - 1.0) / fMaximum;
+    double total = 0.0, edge = -1.0, atEdge = 0.0;
+    for (int k = 0; k < kSegments; ++k) {
+      const int m = kSegmentLayer[k];
+      const double a = t0[m] + kSegmentFrom[k] * (t1[m] - t0[m]), b = t0[m] + kSegmentTo[k] * (t1[m] - t0[m]);
+      if (a != edge) atEdge = GammaP(fAlpha, beta * a);
+      const double upper = GammaP(fAlpha, beta * b);
+      if (upper > atEdge) total += (upper - atEdge) * factor[kLayerMedium[m]];
+      if (table != nullptr) table[k] = total;
+      edge = b;
+      atEdge = upper;
+    }
+    return total;
+  }
+
+  void Tabulate() {
+    const double total = Integrate(fT0, fT1, fTable);
+    if (!(total > 0.0)) fVisible = 0.0;
+    if (fInside && fVisible > 0.0) {
+      // The tuned visible energy is that of showers from the front; less matter is left to this one.
+      double t0[kLayers], t1[kLayers];
+      SetDepths(-HUGE_VAL, t0, t1);
+      const double share = total / Integrate(t0, t1, nullptr);
+      if (share < 1.0) fVisible *= share;
+    }
+    for (int k = 0; k < kSegments; ++k) {
+      const int m = kSegmentLayer[k];
+      const double t = fT0[m] + 0.5 * (kSegmentFrom[k] + kSegmentTo[k]) * (fT1[m] - fT0[m]);
+      const Radii lower = EvaluateRadii(*fLower, fEnergy, t / fMaximum);
+      fRadii[k] = lower;
+      if (fWeight > 0.0) {
+        const Radii upper = EvaluateRadii(*fUpper, fEnergy, t / fMaximum);
+        fRadii[k] = {(1.0 - fWeight) * lower.core + fWeight * upper.core,
+                     (1.0 - fWeight) * lower.tail + fWeight * upper.tail,
+                     (1.0 - fWeight) * lower.weight + fWeight * upper.weight};
+      }
+    }
+  }
+
+  template <class Random>
+  Spot Place(Random& random, int segment, double inner) const {
+    const int own = kSegmentLayer[segment];
+    int m = own;
+    const double s = kWhole[m] ? fActiveIn[m] + inner * (fActiveOut[m] - fActiveIn[m])
+                               : fPeriodIn[m] + (kSegmentFrom[segment] +
+                                                 inner * (kSegmentTo[segment] - kSegmentFrom[segment])) *
+                                                    (fPeriodOut[m] - fPeriodIn[m]);
+    const double r = kMoliereRadius * RadiusAt(fRadii[segment], random.Uniform());
+    const double azimuth = kTwoPi * random.Uniform(), d1 = r * std::cos(azimuth), d2 = r * std::sin(azimuth);
+    Spot spot = {{0.0, 0.0, 0.0}, s, segment, m};
+    double* p = spot.position;
+    for (int k = 0; k < 3; ++k) p[k] = fOrigin[k] + s * fU[k] + d1 * fE1[k] + d2 * fE2[k];
+
+    const double level = Level(p);
+    if (kLayerFrom[m] <= level && level <= kLayerTo[m]) return spot;
+    // The layer the spot lies in, if that is of the same medium; there, along the direction, into the active part.
+    int left = 0, right = kLayers - 1;
+    while (left < right) {
+      const int middle = (left + right + 1) / 2;
+      if (kPeriodFrom[middle] <= level) {
+        left = middle;
+      } else {
+        right = middle - 1;
+      }
+    }
+    if (kPeriodFrom[left] <= level && level <= kPeriodTo[left] && kLayerMedium[left] == kLayerMedium[own]) m = left;
+    spot.layer = m;
+    if (kLayerFrom[m] <= level && level <= kLayerTo[m]) return spot;
+    const double from = kLayerFrom[m], to = kLayerTo[m];
+    double target = 0.0;
+    if (kWhole[m]) {
+      target = from + inner * (to - from);
+    } else if (level < from) {
+      target = from + (from - level < to - from ? from - level : to - from);
+    } else {
+      target = to - (level - to < to - from ? level - to : to - from);
+    }
+    double step = 0.0;
+    if (Along(p, target, step)) {
+      for (int k = 0; k < 3; ++k) p[k] += step * fU[k];
+    } else {  // so far aside that its direction misses the layer: the line's own point
+      spot.layer = own;
+      for (int k = 0; k < 3; ++k) p[k] = fOrigin[k] + s * fU[k];
+    }
+    return spot;
+  }
+
+  static double Level(const double* p) { return kBarrel ? std::sqrt(p[0] * p[0] + p[1] * p[1]) : p[2]; }
+
+  bool Along(const double* p, double target, double& step) const {
+    if (!kBarrel) {
+      step = (target - p[2]) / fU[2];
+      return true;
+    }
+    const double b = p[0] * fU[0] + p[1] * fU[1], root = b * b - fA * (p[0] * p[0] + p[1] * p[1] - target * target);
+    if (root < 0.0) return false;
+    step = (-b + std::sqrt(root)) / fA;
+    return true;
+  }
+
+  const Slice *fLower = nullptr, *fUpper = nullptr;
+  double fWeight = 0.0;
+  double fEnergy = 0.0, fOrigin[3] = {}, fU[3] = {}, fE1[3] = {}, fE2[3] = {};
+  double fA = 0.0, fB = 0.0, fC = 0.0;  // barrel: radius^2 along the line = fA s^2 + 2 fB s + fC
+  bool fInside = false;
+  double fT0[kLayers] = {}, fT1[kLayers] = {};
+  double fPeriodIn[kLayers] = {}, fPeriodOut[kLayers] = {}, fActiveIn[kLayers] = {}, fActiveOut[kLayers] = {};
+  double fVisible = 0.0, fMaximum = 0.0, fAlpha = 0.0;
+  long fSpots = 0;
+  double fTable[kSegments] = {};
+  Radii fRadii[kSegments] = {};
+};
+
+}  // namespace @NAMESPACE@
+
+#endif

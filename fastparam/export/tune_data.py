@@ -1,0 +1,192 @@
+"""The numbers of a tune as C++: declarations for ``TuneData.hh``, and the getters of ``HomoTuning.hh``.
+
+Every number reads back as the same double.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam.export.homogeneous import Constants
+from fastparam.export.readme import title
+from fastparam.fit.fit import Fit
+from fastparam.geometry.detector import Geometry
+from fastparam.geometry.frames import MAX_ANGLE
+from fastparam.tunes.tune import SliceTune, Tune
+
+__all__ = [
+    "RESPONSE_COEFFICIENTS", "detector_constants", "getters", "medium_constants", "segment_tables", "slice_tables",
+]  # fmt: skip
+
+#: Steps in X0 in which a thick layer's profile is tabulated, as in `fastparam.generate.gflash`.
+_STEP = 0.25
+
+#: What the C++ has room for in each polynomial of the response law.
+RESPONSE_COEFFICIENTS = 4
+
+
+def _number(value: float) -> str:
+    """Shortest text that reads back as the same double."""
+    return repr(float(value))
+
+
+def _array(kind: str, name: str, size: str, values: Iterable[float]) -> str:
+    texts = [str(int(v)) if kind in ("int", "bool") else _number(v) for v in values]
+    if kind == "bool":
+        texts = ["true" if text == "1" else "false" for text in texts]
+    body = textwrap.fill(", ".join(texts), 116, initial_indent="  ", subsequent_indent="  ")
+    return f"inline constexpr {kind} {name}[{size}] = {{\n{body}}};"
+
+
+def medium_constants(geometry: Geometry) -> str:
+    """Return the calorimeter as one medium."""
+    m = geometry.material
+    numbers = {
+        "kRadiationLength": m.radiation_length,
+        "kMoliereRadius": m.moliere_radius,
+        "kCriticalEnergy": m.critical_energy,
+        "kZ": m.z,
+        "kA": m.a,
+        "kDensity": m.density,
+    }
+    return "\n".join(f"inline constexpr double {name} = {_number(value)};" for name, value in numbers.items())
+
+
+def detector_constants(geometry: Geometry) -> str:
+    """Return slabs and layers."""
+    lines = [
+        f"inline constexpr bool kBarrel = {'true' if geometry.frame == 'barrel' else 'false'};",
+        f"inline constexpr double kMinCosine = {_number(np.cos(MAX_ANGLE))};  // to the normal of a planar detector",
+        f"inline constexpr int kSlabs = {len(geometry.slab_from)};",
+        _array("double", "kSlabFrom", "kSlabs", geometry.slab_from),
+        _array("double", "kSlabTo", "kSlabs", geometry.slab_to),
+        _array("double", "kSlabX0", "kSlabs", geometry.slab_x0),
+        f"inline constexpr int kLayers = {geometry.n_layers};",
+        _array("double", "kLayerFrom", "kLayers", geometry.layer_from),
+        _array("double", "kLayerTo", "kLayers", geometry.layer_to),
+        _array("double", "kPeriodFrom", "kLayers", geometry.period_from),
+        _array("double", "kPeriodTo", "kLayers", geometry.period_to),
+        f"inline constexpr int kMedia = {int(geometry.layer_medium.max()) + 1};",
+        _array("int", "kLayerMedium", "kLayers", geometry.layer_medium),
+        _array("bool", "kWhole", "kLayers", _whole(geometry)),
+    ]
+    return "\n".join(lines)
+
+
+def _whole(geometry: Geometry) -> npt.NDArray[np.bool_]:
+    whole: npt.NDArray[np.bool_] = (geometry.period_from != geometry.layer_from) | (
+        geometry.period_to != geometry.layer_to
+    )
+    return whole
+
+
+def segment_tables(geometry: Geometry) -> str:
+    """Return the steps in which profiles are tabulated: a share of the period of a layer each."""
+    layer, start, stop = [], [], []
+    x0 = dict(zip(geometry.slab_layer, geometry.slab_x0, strict=True))
+    for m, whole in enumerate(_whole(geometry)):
+        thickness = (geometry.layer_to[m] - geometry.layer_from[m]) / x0[m]
+        pieces = 1 if whole else max(1, int(np.ceil(thickness / _STEP)))
+        edges = np.linspace(0.0, 1.0, pieces + 1)
+        layer += [m] * pieces
+        start += list(edges[:-1])
+        stop += list(edges[1:])
+    return "\n".join(
+        [
+            f"inline constexpr int kSegments = {len(layer)};",
+            _array("int", "kSegmentLayer", "kSegments", layer),
+            _array("double", "kSegmentFrom", "kSegments", start),
+            _array("double", "kSegmentTo", "kSegments", stop),
+        ]
+    )
+
+
+def slice_tables(tune: Tune) -> str:
+    """Return the laws of every particle and slice."""
+    lines = []
+    for k, part in enumerate(tune.slices):
+        rows = ", ".join(_braces(row) for row in _layer_factors(part.components["layers"]))
+        lines.append(f"inline constexpr double kLayerFactor{k}[kMedia][2] = {{{rows}}};")
+    lines += [f"inline constexpr int kSlices = {len(tune.slices)};", "inline constexpr Slice kTune[kSlices] = {"]
+    lines += [_slice(k, part) for k, part in enumerate(tune.slices)]
+    return "\n".join([*lines, "};"])
+
+
+def _slice(number: int, part: SliceTune) -> str:
+    shower = part.components
+    zero = shower["response"].settings["zero"]
+    offset = shower["response"].settings["offset"]
+    law = {"classical": "RadialLaw::kClassical", "smooth": "RadialLaw::kSmooth"}[shower["radial"].settings["law"]]
+    eta = (0.0, 0.0) if part.eta is None else part.eta
+    lines = [
+        f"  {{  // {title(part)}",
+        f"    {part.pdg}, {_number(eta[0])}, {_number(eta[1])},",
+        f"    {_number(part.energy_range[0])}, {_number(part.energy_range[1])},",
+        f"    {'false, 0.0' if offset is None else f'true, {_number(offset)}'},",
+        f"    {'true' if zero else 'false'}, {_braces(zero or [0.0, 0.0])},",
+        *(f"    {_braces(row)}," for row in _response_rows(shower["response"])),
+        f"    {_braces(shower['longitudinal'].values)},",
+        f"    {_braces(shower['spots'].values)},",
+        f"    kLayerFactor{number},",
+        f"    {law},",
+        f"    {_braces(shower['radial'].values)}}},",
+    ]
+    return "\n".join(textwrap.fill(line, 116, subsequent_indent="     ", break_on_hyphens=False) for line in lines)
+
+
+def _braces(values: Iterable[float]) -> str:
+    return "{" + ", ".join(_number(v) for v in values) + "}"
+
+
+def _response_rows(fit: Fit) -> list[list[float]]:
+    """Coefficients of location, ln scale, skewness and ln tail, each filled up with zeros."""
+    rows, first = [], 0
+    for order in fit.settings["orders"]:
+        own = [float(v) for v in fit.values[first : first + order + 1]]
+        rows.append(own + [0.0] * (RESPONSE_COEFFICIENTS - len(own)))
+        first += order + 1
+    return rows
+
+
+def _layer_factors(fit: Fit) -> list[list[float]]:
+    """Logarithm of the factor at 10 GeV and its slope in ln E, by medium; the main medium has the factor 1."""
+    rows = [[0.0, 0.0] for _ in range(fit.settings["media"])]
+    others = [m for m in range(fit.settings["media"]) if m != fit.settings["main"]]
+    for k, m in enumerate(others):
+        rows[m] = [float(v) for v in fit.values[2 * k : 2 * k + 2]]
+    return rows
+
+
+def getters(stock: Constants) -> str:
+    """Return the 32 getters of Geant4's class.
+
+    Constants of laws in ln y move by slope x fDelta, radii scale by fRadius, L = ln(E / 10 GeV) becomes ln(E / GeV).
+    """
+    t0, t1, a0, a1, st0, st1, sa0, sa1, r0, r1 = stock.longitudinal
+    z1, z2, ze, k1, k2, k3, k4, k5, p1, p2, p3, p4 = stock.radial
+    n0, n1 = stock.spots
+    ln10 = np.log(10.0)
+
+    def moved(constant: float, slope: float) -> str:
+        return f"{_number(constant)} + {_number(slope)} * fDelta"
+
+    def scaled(value: float) -> str:
+        return f"{_number(value)} * fRadius"
+
+    texts = {
+        "AveT1": moved(t0, t1), "AveA1": moved(a0, a1), "AveA2": _number(a1), "AveA3": "0.0",
+        "SigLogT1": moved(st0, st1), "SigLogT2": _number(st1), "SigLogA1": moved(sa0, sa1), "SigLogA2": _number(sa1),
+        "Rho1": moved(r0, r1), "Rho2": _number(r1),
+        "RC1": scaled(z1 - ze * ln10), "RC2": scaled(ze), "RC3": scaled(z2), "RC4": "0.0",
+        "RT1": scaled(k1), "RT2": "0.0", "RT3": _number(k2), "RT4": _number(k3),
+        "RT5": _number(k4 - k5 * ln10), "RT6": _number(k5),
+        "WC1": _number(p1), "WC2": "0.0", "WC3": _number(p2), "WC4": "0.0",
+        "WC5": _number(p3 - p4 * ln10), "WC6": _number(p4),
+        "SpotN1": f"{_number(np.exp(n0))} / fLogZ", "SpotN2": _number(n1),
+        "SpotT1": "1.0", "SpotT2": "0.0", "SpotA1": "1.0", "SpotA2": "0.0",
+    }  # fmt: skip
+    return "\n".join(f"  G4double Par{name}() override {{ return {text}; }}" for name, text in texts.items())

@@ -1,0 +1,93 @@
+"""Tunes with known laws, made to be exported: between them they have every law and every kind of detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import handmade
+import numpy as np
+
+from fastparam.fit.fit import Fit
+from fastparam.fit.radial import LAWS
+from fastparam.tunes.tune import SliceTune, Tune
+
+#: Radial constants of the classical law with slopes in energy, none of them at a limit.
+CLASSICAL = (0.03, 0.10, 0.004, 0.42, 0.645, -2.59, 0.38, 0.03, 2.4, 0.5, 1.2, -0.05)
+
+
+def classical(part: SliceTune) -> SliceTune:
+    """Give a slice the radial law that Geant4 has."""
+    radial = handmade.component(LAWS["classical"].names, CLASSICAL, law="classical")
+    return replace(part, components={**part.components, "radial": radial})
+
+
+def curved(part: SliceTune) -> SliceTune:
+    """Give a slice laws with all their terms: cubic response of the leakage, empty showers, tau and energy in radii."""
+    names = [f"{q}{j}" for q in ("location", "ln_scale", "skewness", "ln_tail") for j in range(4)]
+    names = [n for n in names if n not in ("ln_scale3", "skewness2", "skewness3", "ln_tail2", "ln_tail3")]
+    values = [-2.0, 0.1, -0.02, 0.003, -1.2, 0.02, 0.01, 0.1, -0.05, -0.2, 0.03]
+    response = handmade.component(names, values, offset=0.02, orders=[3, 2, 1, 1], zero=[-4.0, 0.3])
+    rng = np.random.default_rng(3)
+    radial = part.components["radial"]
+    moved = radial.values + rng.normal(0.0, 0.05, len(radial.values))
+    parts = {**part.components, "response": response, "radial": replace(radial, values=moved)}
+    return replace(part, components=parts)
+
+
+def two_slices() -> Tune:
+    """Photons and electrons of a barrel in two slices of eta with a gap between them; the laws differ."""
+    geometry = handmade.detector("barrel")
+    return handmade.tune(
+        geometry,
+        handmade.part(geometry, pdg=11, eta=(0.20, 0.25), visible=0.05, core=0.10),
+        handmade.part(geometry, pdg=11, eta=(0.40, 0.45), visible=0.08, core=0.20, spots=300.0, weight=0.5),
+        curved(handmade.part(geometry, pdg=22, eta=(0.20, 0.25), factor=1.4)),
+        classical(handmade.part(geometry, pdg=22, eta=(0.40, 0.45))),
+    )
+
+
+def block(**laws: float) -> Tune:
+    """Electrons and photons in one medium of four layers, by laws that Geant4's own class can hold."""
+    geometry = handmade.detector("block")
+    electrons = classical(handmade.part(geometry, pdg=11, width=0.02, **laws))
+    return handmade.tune(geometry, electrons, classical(handmade.part(geometry, pdg=22, width=0.02, **laws)))
+
+
+def stack() -> Tune:
+    geometry = handmade.detector("planar")
+    return handmade.tune(geometry, curved(handmade.part(geometry, pdg=11)), curved(handmade.part(geometry, pdg=22)))
+
+
+def two_media() -> Tune:
+    geometry = handmade.detector("two_media")
+    return handmade.tune(geometry, handmade.part(geometry, factor=2.0, aging=0.4))
+
+
+def roll() -> Tune:
+    geometry = handmade.detector("roll")
+    return handmade.tune(geometry, handmade.part(geometry, eta=(0.2, 0.25), tail=3.0, weight=0.2))
+
+
+def fixed() -> Tune:
+    """All showers alike: T = 6 X0, alpha = 4, visible energy without spread."""
+    geometry = handmade.detector("block")
+    return handmade.tune(geometry, handmade.part(geometry, pdg=11, shape=(6.0, 4.0), visible=0.9, width=1e-12))
+
+
+TUNES: dict[str, Callable[[], Tune]] = {
+    "barrel": two_slices,
+    "block": block,
+    "stack": stack,
+    "two_media": two_media,
+    "roll": roll,
+    "fixed": fixed,
+}
+
+
+def with_values(fit: Fit, **values: float) -> Fit:
+    """Return a fit with some parameters changed."""
+    new = fit.values.copy()
+    for name, value in values.items():
+        new[fit.names.index(name)] = value
+    return replace(fit, values=new)

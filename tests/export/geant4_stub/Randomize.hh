@@ -1,0 +1,3 @@
+#pragma once
+double StubUniform();
+#define G4UniformRand() StubUniform()

@@ -47,16 +47,16 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
     Raises
     ------
     OutOfDomainError
-        For the first particle that is outside; names its row and the limit.
+        For the first particle that is outside; names its number (`Particles.index`) and the limit.
     """
-    # The front alone decides which lines can be followed; the sampler would say it batch by batch, after much work.
+    # The front alone decides which lines can be followed; the sampler would find out batch by batch, after much work.
     front = {name: getattr(tune.geometry, name)[:1] for name in ("slab_from", "slab_to", "slab_x0")}
     local_frames(replace(tune.geometry, **front), particles)
     n = len(particles)
     lower, upper, weight = np.full(n, -1), np.full(n, -1), np.zeros(n)
     for code in np.unique(particles.pdg):
         rows = np.flatnonzero(particles.pdg == code)
-        served = _served_by(tune, int(code) if as_pdg is None else as_pdg, int(rows[0]))
+        served = _served_by(tune, int(code) if as_pdg is None else as_pdg, int(particles.index[rows[0]]))
         numbers = np.array([k for k, part in enumerate(tune.slices) if part.pdg == served])
         if tune.slices[numbers[0]].eta is None:
             lower[rows] = upper[rows] = numbers[0]
@@ -69,7 +69,7 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
             raise OutOfDomainError(
-                f"particle {row}: kinetic energy {particles.energy[row]:g} MeV is outside {low:g} to {high:g} MeV, the"
+                f"particle {particles.index[row]}: kinetic energy {particles.energy[row]:g} MeV is outside {low:g} to {high:g} MeV, the"
                 f" range tuned for the {particle_name(part.pdg)}{_where(part)} ({int(outside.sum())} of {n} particles)"
             )
     return Plan(lower, upper, weight)
@@ -89,13 +89,13 @@ def describe(tune: Tune) -> list[dict[str, object]]:
     ]
 
 
-def _served_by(tune: Tune, pdg: int, row: int) -> int:
+def _served_by(tune: Tune, pdg: int, number: int) -> int:
     for code in (pdg, -pdg):
         if code in tune.pdgs:
             return code
     known = ", ".join(f"{particle_name(p)} ({p})" for p in tune.pdgs)
     raise OutOfDomainError(
-        f"particle {row}: the tune has no {particle_name(pdg)} ({pdg}){near(str(pdg), map(str, tune.pdgs))}; it knows"
+        f"particle {number}: the tune has no {particle_name(pdg)} ({pdg}){near(str(pdg), map(str, tune.pdgs))}; it knows"
         f" {known}. To use one of them all the same, say which with --as-pdg"
     )
 
@@ -111,7 +111,7 @@ def _by_eta(
     if outside.any():
         k = int(np.flatnonzero(outside)[0])
         raise OutOfDomainError(
-            f"particle {rows[k]}: eta {eta[k]:.4g} is outside {low:g} to {high:g}, the range tuned for the"
+            f"particle {particles.index[rows[k]]}: eta {eta[k]:.4g} is outside {low:g} to {high:g}, the range tuned for the"
             f" {particle_name(tune.slices[numbers[0]].pdg)} ({int(outside.sum())} of {len(particles)} particles)"
         )
     below = np.clip(np.searchsorted(edges[:, 0], eta, side="right") - 1, 0, len(edges) - 1)

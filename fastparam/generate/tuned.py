@@ -60,7 +60,7 @@ class TunedGenerator:
         Raises
         ------
         OutOfDomainError
-            If a particle is outside the domain; names its row and the limit.
+            If a particle is outside the domain; names its number and the limit.
 
         Warns
         -----

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import chdir, redirect_stderr, redirect_stdout
-
 import pytest
 import toys
-from tuned_folder import Tuned
-
-from fastparam.cli import main
+from tuned_folder import Tuned, fastparam
 
 
 @pytest.fixture(scope="session")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     folder = tmp_path_factory.mktemp("tuned")
     toys.write_detector(folder, toys.BARREL, energies=(4000.0, 16_000.0), n=80, n_spots=150)
-    out, err = io.StringIO(), io.StringIO()
-    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
-        code = main(["tune", "geometry.yaml", "--rows", "even"])
-    assert code == 0, err.getvalue()
-    return Tuned(folder, out.getvalue(), err.getvalue())
+    done = fastparam(folder, "tune", "geometry.yaml", "--rows", "even")
+    assert done.returncode == 0, done.stderr
+    return Tuned(folder, done.stdout, done.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import handmade
 import numpy as np
 import pytest
 import uproot
-from tuned_folder import Tuned
+from tuned_folder import Tuned, environment, fastparam
 
 from fastparam.cli import main
 from fastparam.generate import load
@@ -60,6 +59,15 @@ def test_a_gun_writes_what_python_samples(tuned: Tuned, tmp_path: Path, capsys) 
     for branch, values in (("x", showers.hits.x), ("e", showers.hits.e), ("layer", showers.layer_ids)):
         assert np.concatenate(columns[f"hit_{branch}"]) == pytest.approx(values, rel=1e-6)
     assert names(tmp_path) == ["out.root"]
+
+
+def test_a_new_user_in_a_process_of_their_own(tuned: Tuned, tmp_path: Path) -> None:
+    done = fastparam(tmp_path, "sample", str(tuned.tune), "-o", "out.root", *GUN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert names(tmp_path) == ["out.root"]
+    again = fastparam(tmp_path, "sample", str(tuned.tune), "-o", "out.root", *GUN)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "error: output exists: out.root; choose another name, or overwrite with --force\n"
 
 
 def test_the_file_says_where_it_comes_from(tuned: Tuned, tmp_path: Path) -> None:
@@ -211,8 +219,7 @@ def test_an_interrupted_run_leaves_nothing(planar: Path, tmp_path: Path, number:
     arguments = ["-n", "300000", "--pdg", "22", "--energy", "100000", "--direction", "0,0,1", "-o", "out.root"]
     process = subprocess.Popen(
         [sys.executable, "-m", "fastparam", "sample", str(planar), *arguments],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60

@@ -53,6 +53,11 @@ def test_other_energies_are_refused_with_row_and_limits(energy: float) -> None:
         planar().generate(particles, seed=1)
 
 
+def test_a_batch_of_many_names_the_particle_by_its_number() -> None:
+    with pytest.raises(OutOfDomainError, match="particle 71: kinetic energy 1 MeV"):
+        planar().generate(straight(energy=[5000.0, 1.0]).with_index([70, 71]), seed=1)
+
+
 def test_the_range_of_energies_is_that_of_the_slice() -> None:
     generator = barrel({"eta": (0.2, 0.25)}, {"eta": (0.4, 0.45), "energy_range": (1000.0, 20_000.0)})
     high = {"pdg": 22, "energy": 50_000.0}
@@ -133,7 +138,7 @@ def test_directions_of_the_samples_are_no_extrapolation() -> None:
 
 
 def test_there_is_a_largest_angle() -> None:
-    particles = Particles.concatenate([straight(n=5000), inclined(60.1)])
+    particles = Particles.concatenate([straight(n=5000), inclined(60.1).with_index([5000])])
     with pytest.raises(OutOfDomainError, match=r"particle 5000 \(.*larger than 60 degrees.*\(1 of 5001 particles\)"):
         planar().generate(particles, seed=1)
 
@@ -166,7 +171,7 @@ def test_a_tune_of_its_own_comes_before_that_of_the_antiparticle() -> None:
 
 
 def test_other_particles_are_refused_and_what_to_do_is_said() -> None:
-    particles = Particles.concatenate([straight(), straight(pdg=211)])
+    particles = Particles.concatenate([straight(), straight(pdg=211).with_index([1])])
     with pytest.raises(OutOfDomainError) as error:
         planar().generate(particles, seed=1)
     assert re.match(r"particle 1: the tune has no pi\+ \(211\).*it knows photon \(22\)", str(error.value))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.errors import OutOfDomainError, near
+from fastparam.errors import OutOfDomainError
 from fastparam.geometry.frames import local_frames
 from fastparam.particles import Particles, particle_name
 from fastparam.tunes.tune import SliceTune, Tune
@@ -69,8 +69,8 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
             raise OutOfDomainError(
-                f"particle {particles.index[row]}: kinetic energy {particles.energy[row]:g} MeV is outside {low:g} to {high:g} MeV, the"
-                f" range tuned for the {particle_name(part.pdg)}{_where(part)} ({int(outside.sum())} of {n} particles)"
+                f"particle {particles.index[row]}: kinetic energy {particles.energy[row]:g} MeV is outside"
+                f" {low:g} to {high:g} MeV, the range tuned for the {particle_name(part.pdg)}{_where(part)} ({int(outside.sum())} of {n} particles)"
             )
     return Plan(lower, upper, weight)
 
@@ -95,8 +95,8 @@ def _served_by(tune: Tune, pdg: int, number: int) -> int:
             return code
     known = ", ".join(f"{particle_name(p)} ({p})" for p in tune.pdgs)
     raise OutOfDomainError(
-        f"particle {number}: the tune has no {particle_name(pdg)} ({pdg}){near(str(pdg), map(str, tune.pdgs))}; it knows"
-        f" {known}. To use one of them all the same, say which with --as-pdg"
+        f"particle {number}: the tune has no {particle_name(pdg)} ({pdg}); it knows {known}."
+        " To use one of them all the same, say which with --as-pdg"
     )
 
 
@@ -111,8 +111,8 @@ def _by_eta(
     if outside.any():
         k = int(np.flatnonzero(outside)[0])
         raise OutOfDomainError(
-            f"particle {particles.index[rows[k]]}: eta {eta[k]:.4g} is outside {low:g} to {high:g}, the range tuned for the"
-            f" {particle_name(tune.slices[numbers[0]].pdg)} ({int(outside.sum())} of {len(particles)} particles)"
+            f"particle {particles.index[rows[k]]}: eta {eta[k]:.4g} is outside {low:g} to {high:g}, the range tuned"
+            f" for the {particle_name(tune.slices[numbers[0]].pdg)} ({int(outside.sum())} of {len(particles)} particles)"
         )
     below = np.clip(np.searchsorted(edges[:, 0], eta, side="right") - 1, 0, len(edges) - 1)
     above = np.minimum(below + 1, len(edges) - 1)

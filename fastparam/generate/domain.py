@@ -70,7 +70,8 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
             row = int(np.flatnonzero(outside)[0])
             raise OutOfDomainError(
                 f"particle {particles.index[row]}: kinetic energy {particles.energy[row]:g} MeV is outside"
-                f" {low:g} to {high:g} MeV, the range tuned for the {particle_name(part.pdg)}{_where(part)} ({int(outside.sum())} of {n} particles)"
+                f" {low:g} to {high:g} MeV, the range tuned for the {particle_name(part.pdg)}{_where(part)}"
+                f" ({int(outside.sum())} of {n} particles)"
             )
     return Plan(lower, upper, weight)
 
@@ -112,7 +113,8 @@ def _by_eta(
         k = int(np.flatnonzero(outside)[0])
         raise OutOfDomainError(
             f"particle {particles.index[rows[k]]}: eta {eta[k]:.4g} is outside {low:g} to {high:g}, the range tuned"
-            f" for the {particle_name(tune.slices[numbers[0]].pdg)} ({int(outside.sum())} of {len(particles)} particles)"
+            f" for the {particle_name(tune.slices[numbers[0]].pdg)}"
+            f" ({int(outside.sum())} of {len(particles)} particles)"
         )
     below = np.clip(np.searchsorted(edges[:, 0], eta, side="right") - 1, 0, len(edges) - 1)
     above = np.minimum(below + 1, len(edges) - 1)

@@ -215,6 +215,6 @@ def check_shower_maximum(geometry: Geometry, summary: Summary) -> None:
     factor = 1000.0 ** round(shift / np.log(1000.0))
     likely = "" if factor == 1.0 else f", as if their energies were {factor:g} times what was read"
     raise InputError(
-        f"{geometry.path}: electrons and photons reach their shower maximum {shift:+.1f} X0 from ln(E/Ec){likely}; check"
-        " `units: {energy: ...}` of the samples, `energy_is`, and the materials of the layers"
+        f"{geometry.path}: electrons and photons reach their shower maximum {shift:+.1f} X0 from ln(E/Ec){likely};"
+        " check `units: {energy: ...}` of the samples, `energy_is`, and the materials of the layers"
     )

@@ -25,7 +25,7 @@ from fastparam.errors import FastparamError, FastparamWarning
 __all__ = ["app", "main"]
 
 #: In the order of the work, which is the order of ``--help``.
-COMMANDS = ("init", "check", "tune", "summarise", "merge", "show", "sample", "compare", "diff")
+COMMANDS = ("init", "check", "tune", "summarise", "merge", "show", "sample", "compare", "export", "diff")
 
 INTERRUPTED = 130
 

@@ -40,8 +40,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 #: What an export consists of, at the top of its directory.
 _TOP = frozenset({"include", "src", "example", "dd4hep", "CMakeLists.txt", "README.md"})
 
-#: Components of a slice that are sampled, and those that only inform.
+#: Components of a slice that are sampled, those that may be, and those that only inform.
 _SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
+_CORRECTIONS = ("warp",)
 _INFORMING = ("resolution", "layer_response")
 
 
@@ -133,7 +134,7 @@ def _check(tune: Tune) -> None:
         if missing := [name for name in _SAMPLED if name not in part.components]:
             raise InputError(f"{where}: has no component {', '.join(missing)}; tune again")
         laws = part.components
-        unknown = [name for name in laws if name not in _SAMPLED + _INFORMING]
+        unknown = [name for name in laws if name not in _SAMPLED + _CORRECTIONS + _INFORMING]
         radial_law = laws["radial"].settings.get("law")
         known = {
             "longitudinal": longitudinal.NAMES,
@@ -143,6 +144,8 @@ def _check(tune: Tune) -> None:
         unknown += [name for name, names in known.items() if laws[name].names != names]
         if max(laws["response"].settings["orders"]) >= RESPONSE_COEFFICIENTS:
             unknown.append("response")
+        if "warp" in laws and laws["warp"].settings["degree"] > 2:
+            unknown.append("warp")
         if unknown or tune.recipe.sampler != "gflash":
             what = f"the law of {', '.join(unknown)}" if unknown else f"the sampler {tune.recipe.sampler}"
             raise InputError(f"{where}: there is no C++ for {what}; export a tune of the recipe gflash")

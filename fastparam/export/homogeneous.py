@@ -2,7 +2,7 @@
 
 Geant4's laws are those of Grindhammer & Peters (hep-ex/0001020, A.1) with 32 constants. Of a tune they hold exactly: ln
 alpha, both sigmas and rho against ln y, the `classical` radial law with its slopes in ln E, the number of spots. They
-cannot hold: a slope of T in ln y other than 1, the `smooth` radial law, a visible fraction, photons, layers.
+cannot hold: a slope of T in ln y other than 1, a warp, the `smooth` radial law, a visible fraction, photons, layers.
 
 Geant4's own y and R_M follow from a critical energy with X0 in mm in place of g/cm2. That does no harm to a tune: the
 exported class folds ln(Ec_Geant4 / Ec) into the constants when it meets the material, and scales radii.
@@ -18,9 +18,9 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.special import gammainc
 
-from fastparam.fit import longitudinal, radial
+from fastparam.fit import longitudinal, radial, warp
 from fastparam.fit.radial import LAWS
-from fastparam.shapes.radial import cdf, ppf
+from fastparam.shapes.radial import ppf
 from fastparam.tunes.tune import SliceTune, Tune
 
 __all__ = ["Constants", "constants", "not_homogeneous"]
@@ -30,13 +30,14 @@ Floats = npt.NDArray[np.float64]
 #: A slope of T closer to 1 than this is 1: T then changes by less than 1e-8 X0 over any range of energies.
 _SLOPE_TOLERANCE = 1e-9
 
-_N_ENERGIES = 12
-#: Ages at which radial profiles are compared, and the share of the mean shower's energy outside which none are.
-_AGE_EDGES = np.linspace(0.0, 5.0, 51)
+_N_ENERGIES = 5
+#: Ages at which radial profiles are matched; losses count between those before and behind which this share of the mean
+#: shower's energy lies.
+_AGE_EDGES = np.linspace(0.0, 5.0, 26)
 _AGES = 0.5 * (_AGE_EDGES[:-1] + _AGE_EDGES[1:])
-_OUTSIDE = 0.01
+_OUTSIDE = 0.05
 #: Radii in Moliere radii at which cumulative radial profiles are compared.
-_RADII = np.geomspace(0.01, 10.0, 40)
+_RADII = np.geomspace(0.01, 10.0, 12)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Constants:
     reasons : tuple of str
         Why these are not the laws of the tune; empty if they are.
     losses : dict of str to float
-        Largest relative deviation from the tune over its energies and, for radii, ages; empty if there is none.
+        Largest relative deviation from the tune over its energies; for the radial quantities R_C, R_T, p, R50 and R90
+        also over the ages of the central 90 % of the energy. F, the energy before a depth, counts as a share of the
+        shower. Empty if there is none.
     """
 
     longitudinal: Floats
@@ -103,6 +106,11 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
         reasons.append(f"T grows by {own[1]:.4g} X0 per unit of ln E; Geant4 has 1")
         matched[:2] = _nearest_maximum(own, ln_y)
         losses["T"] = float(np.abs((matched[0] + ln_y) / (own[0] + own[1] * ln_y) - 1.0).max())
+    if "warp" in part.components and part.components["warp"].settings["order"] > 0:
+        reasons.append("mean profiles are warped; Geant4 has plain gamma profiles")
+        a = warp.evaluate(part.components["warp"], energy)
+        u = np.broadcast_to(np.linspace(0.0, 1.0, 101), (len(energy), 101))
+        losses["F"] = float(np.abs(warp.warped(u, a) - u).max())
     if law.settings["law"] != "classical":
         reasons.append(f"the radial law is '{law.settings['law']}'; Geant4 has the classical one")
         ln_e = np.log(energy / 10_000.0)[:, None]
@@ -129,19 +137,23 @@ def _nearest_radial(wanted: Sequence[Floats], share: Floats, ln_e: Floats) -> Fl
     """Constants of the classical law whose cumulative profiles are nearest to those of (R_C, R_T, p)."""
     law = LAWS["classical"]
     weight = np.sqrt(share)[..., None]
-    core, tail, p = (q[..., None] for q in wanted)
-    target = weight * cdf(_RADII, p, core, tail)
+
+    def cumulative(core: Floats, tail: Floats, p: Floats) -> Floats:
+        inner, outer = (_RADII**2 / (_RADII**2 + q[..., None] ** 2) for q in np.broadcast_arrays(core, tail))
+        weighted: Floats = weight * (outer + p[..., None] * (inner - outer))
+        return weighted
+
+    target = cumulative(*wanted)
 
     def residual(values: Floats) -> Floats:
-        core, tail, p = (q[..., None] for q in np.broadcast_arrays(*law.function(values, _AGES, ln_e)))
-        return np.asarray((weight * cdf(_RADII, p, core, tail) - target).ravel())
+        return np.asarray((cumulative(*law.function(values, _AGES, ln_e)) - target).ravel())
 
     bounds = [
         [-np.inf if low is None else low for low, _ in law.limits],
         [np.inf if high is None else high for _, high in law.limits],
     ]
     best = min(
-        (least_squares(residual, start, bounds=bounds, x_scale=0.1) for start in _starts(law.start)),
+        (least_squares(residual, start, bounds=bounds, x_scale="jac", max_nfev=100) for start in _starts(law.start)),
         key=lambda found: float(found.cost),
     )
     return np.asarray(best.x)

@@ -60,7 +60,10 @@ def fidelity(stock: Constants) -> str:
     if not stock.reasons:
         return "Its laws are those of the tune."
     losses = ", ".join(f"{name} {loss:.2g}" for name, loss in stock.losses.items())
-    return f"The nearest that Geant4 has: {'; '.join(stock.reasons)}. Largest relative loss: {losses}."
+    return (
+        f"The nearest that Geant4 has: {'; '.join(stock.reasons)}. Largest relative loss over the tuned energies and"
+        f" the ages of the central 90 % of the energy: {losses}."
+    )
 
 
 def stock_notes(part: SliceTune, stock: Constants) -> str:

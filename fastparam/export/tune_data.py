@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastparam.export.homogeneous import Constants
 from fastparam.export.readme import title
+from fastparam.fit import warp
 from fastparam.fit.fit import Fit
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.frames import MAX_ANGLE
@@ -131,7 +132,8 @@ def _slice(number: int, part: SliceTune) -> str:
         *(f"    {_braces(row)}," for row in _response_rows(shower["response"])),
         f"    {_braces(shower['longitudinal'].values)},",
         f"    {_braces(shower['spots'].values)},",
-        f"    kLayerFactor{number},",
+        f"    kLayerFactor{number}, {shower['layers'].settings['main']},",
+        f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",
         f"    {_braces(shower['radial'].values)}}},",
     ]
@@ -158,6 +160,15 @@ def _layer_factors(fit: Fit) -> list[list[float]]:
     others = [m for m in range(fit.settings["media"]) if m != fit.settings["main"]]
     for k, m in enumerate(others):
         rows[m] = [float(v) for v in fit.values[2 * k : 2 * k + 2]]
+    return rows
+
+
+def _warp_rows(fit: Fit | None) -> list[list[float]]:
+    """Polynomials in ln E of the coefficients of all sines; zeros where there is no warp."""
+    rows = [[0.0, 0.0, 0.0] for _ in range(warp.MAX_ORDER)]
+    if fit is not None:
+        for row, own in zip(rows, fit.values.reshape(-1, fit.settings["degree"] + 1), strict=False):
+            row[: len(own)] = [float(v) for v in own]
     return rows
 
 

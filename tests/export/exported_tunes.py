@@ -16,6 +16,10 @@ from fastparam.tunes.tune import SliceTune, Tune
 CLASSICAL = (0.03, 0.10, 0.004, 0.42, 0.645, -2.59, 0.38, 0.03, 2.4, 0.5, 1.2, -0.05)
 
 
+#: Two sines with coefficients that are lines in ln E: more energy around the maximum and in the tail.
+WARP = handmade.component(["b10", "b11", "b20", "b21"], [-0.004, 0.002, -0.02, 0.003], order=2, degree=1)
+
+
 def classical(part: SliceTune) -> SliceTune:
     """Give a slice the radial law that Geant4 has."""
     radial = handmade.component(LAWS["classical"].names, CLASSICAL, law="classical")
@@ -32,7 +36,7 @@ def curved(part: SliceTune) -> SliceTune:
     radial = part.components["radial"]
     moved = radial.values + rng.normal(0.0, 0.05, len(radial.values))
     parts = {**part.components, "response": response, "radial": replace(radial, values=moved)}
-    return replace(part, components=parts)
+    return replace(part, components={**parts, "warp": WARP})
 
 
 def two_slices() -> Tune:
@@ -61,7 +65,8 @@ def stack() -> Tune:
 
 def two_media() -> Tune:
     geometry = handmade.detector("two_media")
-    return handmade.tune(geometry, handmade.part(geometry, factor=2.0, aging=0.4))
+    part = handmade.part(geometry, factor=2.0, aging=0.4)
+    return handmade.tune(geometry, replace(part, components={**part.components, "warp": WARP}))
 
 
 def roll() -> Tune:
@@ -73,6 +78,12 @@ def fixed() -> Tune:
     """All showers alike: T = 6 X0, alpha = 4, visible energy without spread."""
     geometry = handmade.detector("block")
     return handmade.tune(geometry, handmade.part(geometry, pdg=11, shape=(6.0, 4.0), visible=0.9, width=1e-12))
+
+
+def single(detector: str, pdg: int) -> Tune:
+    """One particle by the default laws."""
+    geometry = handmade.detector(detector)
+    return handmade.tune(geometry, handmade.part(geometry, pdg=pdg))
 
 
 TUNES: dict[str, Callable[[], Tune]] = {

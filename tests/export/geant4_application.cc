@@ -6,7 +6,8 @@
 //   wall x                                           no sensitive detector beyond |x|, in world coordinates
 //   photons 0|1, minimum energy, attempts n          settings of the model
 //   laws pdg eta energy T alpha z tau                what Parameterisation says
-//   draw pdg eta energy n                            n profiles of Parameterisation: T from GetAveTmx is not one
+//   draw pdg eta energy n                            n times: T of a profile, radius at the mean T, the next radius,
+//                                                    a conversion depth
 //   getters Z A X0                                   HomoTuning's constants for an element, if it was exported
 #include "Parameterisation.hh"
 #include "ShowerModel.hh"
@@ -187,7 +188,7 @@ int main() {
       GVFlashShowerParameterisation& base = laws;
       for (int k = 0; k < n; ++k) {
         base.GenerateLongitudinalProfile(e);
-        std::cout << base.GetX0() / base.ComputeTau(1.0) / base.GetX0() << " " << base.GenerateRadius(0, e, base.GetAveTmx())
+        std::cout << 1.0 / base.ComputeTau(base.GetX0()) << " " << base.GenerateRadius(0, e, base.GetAveTmx())
                   << " " << base.GenerateRadius(1, e, 0.0) << " " << base.GenerateExponential(e) << "\n";
       }
 #ifdef HOMO_TUNING

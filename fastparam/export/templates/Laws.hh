@@ -18,6 +18,8 @@ constexpr double kMaxAge = 5.0;
 constexpr double kMaxRadius = 20.0;
 /// Lower bound of R_C and R_T in Moliere radii.
 constexpr double kMinRadius = 1e-3;
+/// Sines of a warp, at most.
+constexpr int kWarps = 6;
 /// Kinetic energies may exceed the tuned range by this fraction, pseudorapidities by this fraction of a slice.
 constexpr double kEnergyMargin = 0.01;
 constexpr double kEtaMargin = 0.1;
@@ -39,6 +41,8 @@ struct Slice {
   double longitudinal[10];                                 // t0 t1 a0 a1 st0 st1 sa0 sa1 r0 r1
   double spots[2];                                         // ln N = spots[0] + spots[1] ln(E/GeV)
   const double (*layerFactor)[2];                          // by medium: ln factor = f[0] + f[1] ln(E/10 GeV)
+  int mainMedium;                                          // the one whose factor is 1, and which is warped
+  double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
   double radial[18];
 };
@@ -111,6 +115,13 @@ inline double MeanSpots(const Slice& s, double energy) {
 inline double LayerFactor(const Slice& s, int medium, double energy) {
   const double* f = s.layerFactor[medium];
   return std::exp(f[0] + f[1] * std::log(energy / 10000.0));
+}
+
+/// Coefficient of sin(j pi u), j = 1, 2, ..., in the warp G(u) of the cumulative profile u within the main medium.
+inline double WarpCoefficient(const Slice& s, int j, double energy) {
+  const double* c = s.warp[j - 1];
+  const double l = std::log(energy / 10000.0);
+  return c[0] + l * (c[1] + l * c[2]);
 }
 
 /// R_C, R_T and p at age tau = t / T.

@@ -196,12 +196,10 @@ class Shower {
     }
   }
 
-  /// Cumulative energy of the segments of a line with the depths t0, t1; the sum of all.
-  double Integrate(const double* t0, const double* t1, double* table) const {
+  /// Energy of the segments of a line with the depths t0, t1 in units of the whole profile; returns the sum.
+  double Integrate(const double* t0, const double* t1, double* parts) const {
     double factor[kMedia];
-    for (int m = 0; m < kMedia; ++m) {
-      factor[m] = Blend([&](const Slice& s) { return LayerFactor(s, m, fEnergy); });
-    }
+    for (int m = 0; m < kMedia; ++m) factor[m] = Blend([&](const Slice& s) { return LayerFactor(s, m, fEnergy); });
     const double beta = (fAlpha - 1.0) / fMaximum;
     double total = 0.0, edge = -1.0, atEdge = 0.0;
     for (int k = 0; k < kSegments; ++k) {
@@ -209,12 +207,35 @@ class Shower {
       const double a = t0[m] + kSegmentFrom[k] * (t1[m] - t0[m]), b = t0[m] + kSegmentTo[k] * (t1[m] - t0[m]);
       if (a != edge) atEdge = GammaP(fAlpha, beta * a);
       const double upper = GammaP(fAlpha, beta * b);
-      if (upper > atEdge) total += (upper - atEdge) * factor[kLayerMedium[m]];
-      if (table != nullptr) table[k] = total;
+      parts[k] = upper > atEdge ? (upper - atEdge) * factor[kLayerMedium[m]] : 0.0;
+      total += parts[k];
       edge = b;
       atEdge = upper;
     }
     return total;
+  }
+
+  /// Turn the energies of segments into cumulative ones, the main medium warped on the scale of its own profile.
+  void Accumulate() {
+    double a[kWarps], ofMain = 0.0;
+    for (int j = 1; j <= kWarps; ++j) a[j - 1] = Blend([&](const Slice& s) { return WarpCoefficient(s, j, fEnergy); });
+    const auto isMain = [&](int k) { return kLayerMedium[kSegmentLayer[k]] == fLower->mainMedium; };
+    for (int k = 0; k < kSegments; ++k) ofMain += isMain(k) ? fTable[k] : 0.0;
+    double total = 0.0, before = 0.0, warped = 0.0;
+    for (int k = 0; k < kSegments; ++k) {
+      if (isMain(k) && ofMain > 0.0) {
+        before += fTable[k] / ofMain;
+        double after = before;
+        for (int j = 1; j <= kWarps; ++j) after += a[j - 1] * std::sin(j * (0.5 * kTwoPi) * before);
+        if (after > warped) {
+          total += (after - warped) * ofMain;
+          warped = after;
+        }
+      } else {
+        total += fTable[k];
+      }
+      fTable[k] = total;
+    }
   }
 
   void Tabulate() {
@@ -222,11 +243,12 @@ class Shower {
     if (!(total > 0.0)) fVisible = 0.0;
     if (fInside && fVisible > 0.0) {
       // The tuned visible energy is that of showers from the front; less matter is left to this one.
-      double t0[kLayers], t1[kLayers];
+      double t0[kLayers], t1[kLayers], parts[kSegments];
       SetDepths(-HUGE_VAL, t0, t1);
-      const double share = total / Integrate(t0, t1, nullptr);
+      const double share = total / Integrate(t0, t1, parts);
       if (share < 1.0) fVisible *= share;
     }
+    Accumulate();
     for (int k = 0; k < kSegments; ++k) {
       const int m = kSegmentLayer[k];
       const double t = fT0[m] + 0.5 * (kSegmentFrom[k] + kSegmentTo[k]) * (fT1[m] - fT0[m]);

@@ -1,8 +1,13 @@
-"""Tune files: one HDF5 file per tune, readable by any HDF5 tool."""
+"""Tune files: one HDF5 file per tune, readable by any HDF5 tool.
+
+Text is stored with fixed length and the file in a version of the format that has checksums: then damage is an error of
+HDF5, which has been seen to hang on damaged text of variable length, and to crash on damaged files of older versions.
+"""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fastparam.errors import GeometryError, InputError, near
+from fastparam.errors import FastparamWarning, GeometryError, InputError, near
 from fastparam.files import atomic_output, digest
 from fastparam.fit.fit import Fit
 from fastparam.geometry.load import dump_geometry, parse_geometry
@@ -28,28 +33,27 @@ _FIT_NUMBERS = ("valid", "accurate", "chi2", "ndf", "n_showers")
 
 def save_tune(path: Path, tune: Tune) -> None:
     """Write a tune, complete or not at all."""
-    # This version of the format has checksums of its metadata; damage to older ones can crash or hang HDF5.
     with atomic_output(path) as partial, h5py.File(partial, "w", libver=("v108", "v108")) as file:
-        file.attrs["fastparam"] = "tune"
+        _write_text(file, "fastparam", "tune")
         file.attrs["format"] = FORMAT
-        file.attrs["name"] = tune.name
-        file.attrs["geometry"] = dump_geometry(tune.geometry)
-        file.attrs["recipe"] = tune.recipe.model_dump_json()
-        file.attrs["provenance"] = json.dumps(tune.provenance)
-        file.attrs["excluded"] = json.dumps(list(tune.excluded))
-        file.attrs["checksum"] = digest(*_numbers(tune))
-        file.create_dataset("validation", data=json.dumps(tune.validation))
+        _write_text(file, "name", tune.name)
+        _write_text(file, "geometry", dump_geometry(tune.geometry))
+        _write_text(file, "recipe", tune.recipe.model_dump_json())
+        _write_text(file, "provenance", json.dumps(tune.provenance))
+        _write_text(file, "excluded", json.dumps(list(tune.excluded)))
+        _write_text(file, "checksum", digest(*_numbers(tune)))
+        file.create_dataset("validation", data=np.bytes_(json.dumps(tune.validation)))
         write_binning(file, tune.binning)
         for number, part in enumerate(tune.slices):
             group = file.create_group(f"slices/{number:03d}")
             group.attrs["pdg"] = part.pdg
-            group.attrs["eta"] = json.dumps(part.eta)
+            _write_text(group, "eta", json.dumps(part.eta))
             group.attrs["energy_range"] = part.energy_range
             group.attrs["max_angle"] = part.max_angle
             group.attrs["n_showers"] = part.n_showers
-            group.attrs["failed"] = json.dumps(part.failed)
+            _write_text(group, "failed", json.dumps(part.failed))
             group.attrs["sparse"] = np.array(part.sparse, dtype=np.float64)
-            group.attrs["components"] = json.dumps(list(part.components))  # HDF5 lists groups by name
+            _write_text(group, "components", json.dumps(list(part.components)))  # HDF5 lists groups by name
             for name, fit in part.components.items():
                 _write_fit(group.create_group(name), fit)
 
@@ -61,6 +65,11 @@ def load_tune(path: Path) -> Tune:
     ------
     InputError
         If the file is missing, broken, no tune, or of a newer format.
+
+    Warns
+    -----
+    FastparamWarning
+        If the parameters changed since the file was written.
     """
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.h5")]
@@ -71,7 +80,7 @@ def load_tune(path: Path) -> Tune:
         raise InputError(f"{path}: is no HDF5 file; expected a tune, a file written by `fastparam tune`")
     try:
         with h5py.File(path, "r") as file:
-            if (kind := file.attrs.get("fastparam")) != "tune":
+            if (kind := _text(file.attrs, "fastparam") if "fastparam" in file.attrs else "") != "tune":
                 found = f"a fastparam {kind}" if kind else "an HDF5 file of another origin"
                 raise InputError(f"{path}: is {found}; expected a tune, a file written by `fastparam tune`")
             version = int(file.attrs["format"])
@@ -80,20 +89,24 @@ def load_tune(path: Path) -> Tune:
                     f"{path}: tune format {version}, this fastparam reads up to {FORMAT}; update fastparam"
                 )
             tune = Tune(
-                str(file.attrs["name"]),
-                parse_geometry(str(file.attrs["geometry"]), path),
-                Recipe.model_validate_json(file.attrs["recipe"]),
+                _text(file.attrs, "name"),
+                parse_geometry(_text(file.attrs, "geometry"), path),
+                Recipe.model_validate_json(_text(file.attrs, "recipe")),
                 read_binning(file),
                 tuple(_read_slice(file["slices"][key]) for key in sorted(file["slices"])),
-                tuple(json.loads(file.attrs["excluded"])),
-                json.loads(file.attrs["provenance"]),
+                tuple(json.loads(_text(file.attrs, "excluded"))),
+                json.loads(_text(file.attrs, "provenance")),
                 json.loads(file["validation"][()].decode()),
             )
-            checksum = str(file.attrs["checksum"])
-    except (OSError, KeyError, ValueError, GeometryError) as error:
+            checksum = _text(file.attrs, "checksum")
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, GeometryError) as error:  # what damage has raised
         raise InputError(f"{path}: cannot be read as a tune ({error}); copy it again, or tune again") from error
     if checksum != digest(*_numbers(tune)):
-        raise InputError(f"{path}: damaged: its parameters are not those that were written; copy it again")
+        warnings.warn(
+            f"{path}: its parameters are not those that were written: the file is damaged, or was edited",
+            FastparamWarning,
+            stacklevel=2,
+        )
     return tune
 
 
@@ -111,11 +124,20 @@ def _numbers(tune: Tune) -> list[bytes | str]:
     return parts
 
 
+def _write_text(group: h5py.Group, name: str, text: str) -> None:
+    group.attrs[name] = np.bytes_(text.encode())
+
+
+def _text(attributes: Mapping[str, Any], name: str) -> str:
+    value = attributes[name]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def _write_fit(group: h5py.Group, fit: Fit) -> None:
-    group.attrs["names"] = json.dumps(fit.names)
-    group.attrs["at_limit"] = json.dumps(fit.at_limit)
-    group.attrs["notes"] = json.dumps(fit.notes)
-    group.attrs["settings"] = json.dumps(fit.settings)
+    _write_text(group, "names", json.dumps(fit.names))
+    _write_text(group, "at_limit", json.dumps(fit.at_limit))
+    _write_text(group, "notes", json.dumps(fit.notes))
+    _write_text(group, "settings", json.dumps(fit.settings))
     group.attrs["energy_range"] = fit.energy_range
     for name in _FIT_NUMBERS:
         group.attrs[name] = getattr(fit, name)
@@ -128,7 +150,7 @@ def _write_fit(group: h5py.Group, fit: Fit) -> None:
 
 def _read_slice(group: h5py.Group) -> SliceTune:
     attributes: Mapping[str, Any] = group.attrs
-    eta = json.loads(attributes["eta"])
+    eta = json.loads(_text(attributes, "eta"))
     low, high = attributes["energy_range"]
     return SliceTune(
         int(attributes["pdg"]),
@@ -136,8 +158,8 @@ def _read_slice(group: h5py.Group) -> SliceTune:
         (float(low), float(high)),
         float(attributes["max_angle"]),
         int(attributes["n_showers"]),
-        {name: _read_fit(group[name]) for name in json.loads(attributes["components"])},
-        json.loads(attributes["failed"]),
+        {name: _read_fit(group[name]) for name in json.loads(_text(attributes, "components"))},
+        json.loads(_text(attributes, "failed")),
         tuple(float(e) for e in attributes["sparse"]),
     )
 
@@ -146,17 +168,17 @@ def _read_fit(group: h5py.Group) -> Fit:
     attributes: Mapping[str, Any] = group.attrs
     low, high = attributes["energy_range"]
     return Fit(
-        tuple(json.loads(attributes["names"])),
+        tuple(json.loads(_text(attributes, "names"))),
         group["values"][()],
         group["covariance"][()],
         bool(attributes["valid"]),
         bool(attributes["accurate"]),
-        tuple(json.loads(attributes["at_limit"])),
+        tuple(json.loads(_text(attributes, "at_limit"))),
         float(attributes["chi2"]),
         int(attributes["ndf"]),
         (float(low), float(high)),
         int(attributes["n_showers"]),
-        tuple(json.loads(attributes["notes"])),
-        json.loads(attributes["settings"]),
+        tuple(json.loads(_text(attributes, "notes"))),
+        json.loads(_text(attributes, "settings")),
         {name: values[()] for name, values in group["points"].items()},
     )

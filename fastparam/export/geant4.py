@@ -209,7 +209,7 @@ def _texts(tune: Tune) -> dict[str, str]:
     barrel = geometry.frame == "barrel"
     leptons = ["e-", "e+"] if {11, -11} & set(tune.pdgs) else []
     return {
-        "GEOMETRY": f"`{geometry.name}`, {geometry.n_layers} active layers",
+        "GEOMETRY": f"`{geometry.name}`, {geometry.n_layers} active layer{'' if geometry.n_layers == 1 else 's'}",
         "DOMAIN": domain_table(tune),
         "FRAME": "layers in radius about the z axis" if barrel else "layers in z",
         "FRONT": f"{geometry.slab_from[0]:g}",

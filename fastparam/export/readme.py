@@ -26,7 +26,7 @@ def domain_table(tune: Tune) -> str:
         low, high = (e / 1000.0 for e in part.energy_range)
         where = _eta(part) or f"up to {np.rad2deg(part.max_angle):.3g} degrees"
         name = "e-, e+" if abs(part.pdg) == 11 and -part.pdg not in tune.pdgs else particle_name(part.pdg)
-        rows.append(f"| {name} | {low:g} to {high:g} | {where} | {part.n_showers} |")
+        rows.append(f"| {name} | {low:.4g} to {high:.4g} | {where} | {part.n_showers} |")
     return "\n".join(rows)
 
 

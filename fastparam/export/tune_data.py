@@ -86,24 +86,14 @@ def _whole(geometry: Geometry) -> npt.NDArray[np.bool_]:
 
 
 def segment_tables(geometry: Geometry) -> str:
-    """Return the steps in which profiles are tabulated: a share of the period of a layer each."""
-    layer, start, stop = [], [], []
+    """Return the numbers of steps in which profiles are tabulated: about `_STEP` each, whole periods in stacks."""
     x0 = dict(zip(geometry.slab_layer, geometry.slab_x0, strict=True))
-    for m, whole in enumerate(_whole(geometry)):
-        thickness = (geometry.layer_to[m] - geometry.layer_from[m]) / x0[m]
-        pieces = 1 if whole else max(1, int(np.ceil(thickness / _STEP)))
-        edges = np.linspace(0.0, 1.0, pieces + 1)
-        layer += [m] * pieces
-        start += list(edges[:-1])
-        stop += list(edges[1:])
-    return "\n".join(
-        [
-            f"inline constexpr int kSegments = {len(layer)};",
-            _array("int", "kSegmentLayer", "kSegments", layer),
-            _array("double", "kSegmentFrom", "kSegments", start),
-            _array("double", "kSegmentTo", "kSegments", stop),
-        ]
-    )
+    steps = [
+        (geometry.layer_to[m] - geometry.layer_from[m]) / x0[m] / _STEP if not whole else 1.0
+        for m, whole in enumerate(_whole(geometry))
+    ]
+    pieces = [max(1, int(np.ceil(n))) for n in steps]
+    return f"inline constexpr int kSegments = {sum(pieces)};\n" + _array("int", "kPieces", "kLayers", pieces)
 
 
 def slice_tables(tune: Tune) -> str:

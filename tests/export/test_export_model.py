@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import cplusplus
@@ -199,6 +201,31 @@ def test_every_kind_of_detector_compiles_without_a_warning(tmp_path: Path, name:
     own, include = tmp_path / "cpp" / "include" / written.namespace, tmp_path / "cpp" / "include"
     sources = [*sorted((tmp_path / "cpp" / "src").glob("*.cc")), tmp_path / "cpp" / "example" / "registration.cc"]
     cplusplus.compile_cpp(tmp_path / "none", *sources, include=(own, include, cplusplus.STUB), objects=True)
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake to configure the exported project with")
+def test_the_cmake_project_builds_and_installs_the_library(tmp_path: Path) -> None:
+    """With a stand-in for Geant4 that has its declarations and no code."""
+    written = export_geant4(exported_tunes.two_media(), tmp_path / "cpp")
+    stand_in = tmp_path / "geant4"
+    stand_in.mkdir()
+    (stand_in / "Geant4Config.cmake").write_text(
+        "add_library(G4 INTERFACE IMPORTED)\n"
+        f"target_include_directories(G4 INTERFACE {cplusplus.STUB})\nset(Geant4_LIBRARIES G4)\n"
+    )
+    (stand_in / "Geant4ConfigVersion.cmake").write_text(
+        "set(PACKAGE_VERSION 11.4.0)\nset(PACKAGE_VERSION_COMPATIBLE TRUE)\n"
+    )
+    build, prefix = str(tmp_path / "build"), str(tmp_path / "prefix")
+    for step in (
+        ["-S", str(tmp_path / "cpp"), "-B", build, f"-DGeant4_DIR={stand_in}", f"-DCMAKE_INSTALL_PREFIX={prefix}"],
+        ["--build", build],
+        ["--install", build],
+    ):
+        done = subprocess.run(["cmake", *step], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "prefix" / "lib" / f"lib{written.namespace}.a").is_file()
+    assert (tmp_path / "prefix" / "include" / written.namespace / "ShowerModel.hh").is_file()
 
 
 def test_a_warning_is_an_error(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@
 
 namespace @NAMESPACE@ {
 
-/// The calorimeter as one homogeneous medium (X0, Ec and R_M of TuneData.hh). What Geant4's GFlashShowerModel cannot
-/// use - visible fraction, layers, photons, oblique incidence - is in ShowerModel.
+/// The calorimeter as one homogeneous medium (X0, Ec and R_M of TuneData.hh), and the classical laws of the tune. What
+/// Geant4's GFlashShowerModel cannot use - visible fraction, layers, warp, photons, oblique incidence - is in ShowerModel.
 class Parameterisation : public GVFlashShowerParameterisation {
  public:
   /// Laws of a particle, in a barrel those of the slice nearest to `eta`. G4Exception (fatal) if the tune has none.

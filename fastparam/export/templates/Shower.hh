@@ -22,6 +22,14 @@ struct Spot {
 
 class Shower {
  public:
+  Shower() {
+    int k = 0;
+    for (int m = 0; m < kLayers; ++m) {
+      const double width = 1.0 / kPieces[m];
+      for (int n = 0; n < kPieces[m]; ++n) fSegments[k++] = {m, n * width, n + 1 < kPieces[m] ? (n + 1) * width : 1.0};
+    }
+  }
+
   /// Take a particle: PDG code, kinetic energy, position, unit vector along the momentum.
   Verdict Begin(int pdg, double energy, const double* position, const double* direction) {
     const Verdict verdict = Choose(pdg, energy, direction);
@@ -97,6 +105,12 @@ class Shower {
   double GetSpotEnergy() const { return fSpots > 0 ? fVisible / fSpots : 0.0; }
 
  private:
+  /// A share `from` to `to` of a layer's period, within which the profile counts as flat.
+  struct Segment {
+    int layer;
+    double from, to;
+  };
+
   template <class Law>
   double Blend(Law law) const {
     const double lower = law(*fLower);
@@ -203,8 +217,8 @@ class Shower {
     const double beta = (fAlpha - 1.0) / fMaximum;
     double total = 0.0, edge = -1.0, atEdge = 0.0;
     for (int k = 0; k < kSegments; ++k) {
-      const int m = kSegmentLayer[k];
-      const double a = t0[m] + kSegmentFrom[k] * (t1[m] - t0[m]), b = t0[m] + kSegmentTo[k] * (t1[m] - t0[m]);
+      const int m = fSegments[k].layer;
+      const double a = t0[m] + fSegments[k].from * (t1[m] - t0[m]), b = t0[m] + fSegments[k].to * (t1[m] - t0[m]);
       if (a != edge) atEdge = GammaP(fAlpha, beta * a);
       const double upper = GammaP(fAlpha, beta * b);
       parts[k] = upper > atEdge ? (upper - atEdge) * factor[kLayerMedium[m]] : 0.0;
@@ -219,7 +233,7 @@ class Shower {
   void Accumulate() {
     double a[kWarps], ofMain = 0.0;
     for (int j = 1; j <= kWarps; ++j) a[j - 1] = Blend([&](const Slice& s) { return WarpCoefficient(s, j, fEnergy); });
-    const auto isMain = [&](int k) { return kLayerMedium[kSegmentLayer[k]] == fLower->mainMedium; };
+    const auto isMain = [&](int k) { return kLayerMedium[fSegments[k].layer] == fLower->mainMedium; };
     for (int k = 0; k < kSegments; ++k) ofMain += isMain(k) ? fTable[k] : 0.0;
     double total = 0.0, before = 0.0, warped = 0.0;
     for (int k = 0; k < kSegments; ++k) {
@@ -250,8 +264,8 @@ class Shower {
     }
     Accumulate();
     for (int k = 0; k < kSegments; ++k) {
-      const int m = kSegmentLayer[k];
-      const double t = fT0[m] + 0.5 * (kSegmentFrom[k] + kSegmentTo[k]) * (fT1[m] - fT0[m]);
+      const int m = fSegments[k].layer;
+      const double t = fT0[m] + 0.5 * (fSegments[k].from + fSegments[k].to) * (fT1[m] - fT0[m]);
       const Radii lower = EvaluateRadii(*fLower, fEnergy, t / fMaximum);
       fRadii[k] = lower;
       if (fWeight > 0.0) {
@@ -265,11 +279,11 @@ class Shower {
 
   template <class Random>
   Spot Place(Random& random, int segment, double inner) const {
-    const int own = kSegmentLayer[segment];
+    const Segment& piece = fSegments[segment];
+    const int own = piece.layer;
     int m = own;
     const double s = kWhole[m] ? fActiveIn[m] + inner * (fActiveOut[m] - fActiveIn[m])
-                               : fPeriodIn[m] + (kSegmentFrom[segment] +
-                                                 inner * (kSegmentTo[segment] - kSegmentFrom[segment])) *
+                               : fPeriodIn[m] + (piece.from + inner * (piece.to - piece.from)) *
                                                     (fPeriodOut[m] - fPeriodIn[m]);
     const double r = kMoliereRadius * RadiusAt(fRadii[segment], random.Uniform());
     const double azimuth = kTwoPi * random.Uniform(), d1 = r * std::cos(azimuth), d2 = r * std::sin(azimuth);
@@ -324,6 +338,7 @@ class Shower {
     return true;
   }
 
+  Segment fSegments[kSegments] = {};
   const Slice *fLower = nullptr, *fUpper = nullptr;
   double fWeight = 0.0;
   double fEnergy = 0.0, fOrigin[3] = {}, fU[3] = {}, fE1[3] = {}, fE2[3] = {};

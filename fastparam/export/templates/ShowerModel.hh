@@ -33,7 +33,7 @@ class ShowerModel : public G4VFastSimulationModel {
   /// Leave particles below this kinetic energy to Geant4, although the tune may know them.
   void SetMinimumEnergy(G4double energy) { fMinimumEnergy = energy; }
   /// A spot that meets no sensitive detector is drawn again at its depth, so often; then it is lost. Default 10.
-  void SetAttempts(G4int attempts) { fAttempts = attempts; }
+  void SetAttempts(G4int attempts) { fAttempts = attempts > 1 ? attempts : 1; }
   void SetDepositor(std::unique_ptr<SpotDepositor> depositor) { fDepositor = std::move(depositor); }
 
  private:

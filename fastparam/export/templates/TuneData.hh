@@ -18,7 +18,7 @@ constexpr char kDigest[] = "@DIGEST@";
 // the period says nothing about the place in the active plate.
 @DETECTOR@
 
-// Steps in which the profile is tabulated: a share of a layer's period.
+// Equal steps into which each layer's period is cut to tabulate profiles.
 @SEGMENTS@
 
 @SLICES@

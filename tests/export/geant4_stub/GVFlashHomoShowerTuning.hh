@@ -1,5 +1,5 @@
 #pragma once
-// Uses G4double without declaring it, as the header of Geant4 does.
+// Includes nothing for G4double: Geant4 10 did not either.
 class GVFlashHomoShowerTuning {
  public:
   virtual ~GVFlashHomoShowerTuning() = default;

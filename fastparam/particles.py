@@ -177,9 +177,7 @@ class Particles:
 
     def take(self, rows: Any) -> Particles:
         """Return the particles of a slice, mask or list of rows; their `index` goes with them."""
-        return Particles(
-            self.pdg[rows], self.energy[rows], self.position[rows], self.direction[rows], self.index[rows]
-        )
+        return Particles(self.pdg[rows], self.energy[rows], self.position[rows], self.direction[rows], self.index[rows])
 
     def with_index(self, index: npt.ArrayLike) -> Particles:
         """Return the same particles with other shower numbers."""

@@ -121,22 +121,29 @@ def _check_momentum(
     if not bad.any():
         return
     row = int(np.flatnonzero(bad)[0])
-    likely = "check the units and `energy_is`"
     readings = {
         "kinetic": np.sqrt(energy * (energy + 2 * mass)),
         "total": np.sqrt(np.maximum(energy**2 - mass**2, 0.0)),
         "momentum": energy,
     }
-    fits = [m for m in _MEANINGS if m != layout.energy_is and agree(readings[m])[comparable].all()]
-    if fits:
-        likely = f"all rows agree with `energy_is: {fits[0]}`"
-    else:
+    likely = {f"all rows agree with `energy_is: {m}`": readings[m] for m in _MEANINGS if m != layout.energy_is}
+    for factor in (1e3, 1e-3, 1e6, 1e-6):
+        # A wrong unit scales both branches alike, and only the mass gives it away.
+        scaled = factor * kinetic
+        both = np.sqrt(scaled * (scaled + 2 * mass)) / factor
+        likely[f"all rows agree if energies are {factor:g} times what was read: check `units: {{energy: ...}}`"] = both
+    deviation = {
+        text: float((np.abs(expected - momentum) / momentum)[comparable].max()) for text, expected in likely.items()
+    }
+    best = min(deviation, key=lambda text: deviation[text])
+    if deviation[best] > _TOLERANCE:
+        best = "check the units and `energy_is`"
         ratio = float(np.median(readings[layout.energy_is][comparable] / momentum[comparable]))
         for factor in (1e3, 1e-3, 1e6, 1e-6):
             if abs(ratio / factor - 1) < 0.05:
-                likely = f"the branches differ by a factor {factor:g}: they are stored in different units"
+                best = f"the branches differ by a factor {factor:g}: they are stored in different units"
     check.none(
         bad,
         f"momentum and energy contradict each other: {particle_name(pdg[row])} with |p| = {momentum[row]:.6g} MeV/c "
-        f"and energy {energy[row]:.6g} MeV, declared as `energy_is: {layout.energy_is}`; {likely}",
+        f"and energy {energy[row]:.6g} MeV, declared as `energy_is: {layout.energy_is}`; {best}",
     )

@@ -41,11 +41,12 @@ _CHUNK_BYTES = 1 << 20
 
 def save_summary(path: Path, summary: Summary, geometry: Geometry) -> None:
     """Write a summary, complete or not at all."""
-    with atomic_output(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["fastparam"] = "summary"
+    with atomic_output(path) as partial, h5py.File(partial, "w", libver=("v108", "v108")) as file:
+        # Texts of fixed length and checksummed metadata: HDF5 can hang on damaged files otherwise.
+        file.attrs["fastparam"] = np.bytes_("summary")
         file.attrs["format"] = FORMAT
-        file.attrs["geometry"] = dump_geometry(geometry)
-        file.attrs["geometry_digest"] = summary.geometry_digest
+        file.attrs["geometry"] = np.bytes_(dump_geometry(geometry).encode())
+        file.attrs["geometry_digest"] = np.bytes_(summary.geometry_digest)
         file.attrs["sample_rows"] = summary.sample_rows
         write_binning(file, summary.binning)
         for name in _PARTICLES:
@@ -62,14 +63,14 @@ def load_summary(path: Path) -> tuple[Summary, Geometry]:
     InputError
         If the file is missing, broken, no summary, or of a newer format.
     """
-    return _read(path, lambda file: (_summary(file), parse_geometry(str(file.attrs["geometry"]), path)))
+    return _read(path, lambda file: (_summary(file), parse_geometry(_text(file, "geometry"), path)))
 
 
 def _summary(file: h5py.File) -> Summary:
     binning = read_binning(file)
     particles = Particles(*(_array(file, name) for name in _PARTICLES))
     return Summary(
-        str(file.attrs["geometry_digest"]),
+        _text(file, "geometry_digest"),
         binning,
         particles,
         **{name: _array(file, name) for name in _ARRAYS},
@@ -82,7 +83,7 @@ def _read(path: Path, wanted: Callable[[h5py.File], T]) -> T:
         raise InputError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("fastparam") != "summary":
+            if "fastparam" not in file.attrs or _text(file, "fastparam") != "summary":
                 raise InputError(f"{path}: is no fastparam summary; expected a file written by `fastparam summarise`")
             version = int(file.attrs["format"])
             if version > FORMAT:
@@ -90,13 +91,17 @@ def _read(path: Path, wanted: Callable[[h5py.File], T]) -> T:
                     f"{path}: summary format {version}, this fastparam reads up to {FORMAT}; update fastparam"
                 )
             return wanted(file)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as a summary ({error}); summarise the sample again") from error
 
 
 def load_geometry_of(path: Path) -> Geometry:
     """Read only the geometry of a summary; errors as `load_summary`."""
-    return _read(path, lambda file: parse_geometry(str(file.attrs["geometry"]), path))
+    return _read(path, lambda file: parse_geometry(_text(file, "geometry"), path))
+
+
+def _text(file: h5py.File, name: str) -> str:
+    return np.bytes_(file.attrs[name]).decode()
 
 
 def _write(file: h5py.File, name: str, data: npt.NDArray[Any]) -> None:

@@ -19,6 +19,7 @@ from fastparam.files import atomic_output
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
+from fastparam.hits.layout import sample_files
 from fastparam.summary import Summary, load_summary, summarise_sample
 from fastparam.tunes.file import tune_digest
 from fastparam.tunes.fitting import check_shower_maximum, fit_tune
@@ -148,9 +149,14 @@ def run(
     trained = {"all": np.ones(len(showers), bool), "even": showers.row % 2 == 0, "odd": showers.row % 2 == 1}[rows]
     training, judging = showers.take(trained), showers.take(~trained)
     fitted = fit_tune(
-        geometry, training, chosen, slices=slices, pdgs=_known(showers, pdg), provenance=_provenance(showers, rows),
+        geometry,
+        training,
+        chosen,
+        slices=slices,
+        pdgs=_known(showers, pdg),
+        provenance=_provenance(source, geometry, showers, rows, seed),
         progress=lambda label: progress(f"fit {label}", 0.0),
-    )  # fmt: skip
+    )
     done("fit")
     limit = kernel_limit(fitted, judging if len(judging) else showers)
     extra: tuple[Section, ...] = (*fit_sections(fitted), *kernel_section(limit))
@@ -198,7 +204,9 @@ def _known(showers: Summary, pdg: Sequence[int] | None) -> Sequence[int] | None:
     return pdg
 
 
-def _provenance(showers: Summary, rows: Rows) -> dict[str, Any]:
+def _provenance(
+    source: str | Path | Geometry, geometry: Geometry, showers: Summary, rows: Rows, seed: int
+) -> dict[str, Any]:
     import numba
 
     from fastparam import __version__
@@ -208,10 +216,21 @@ def _provenance(showers: Summary, rows: Rows) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "numba": numba.__version__,
+        "inputs": _inputs(source, geometry),
         "rows": rows,
+        "seed": seed,
         "showers": len(showers),
         "hits": int(showers.n_hits.sum()),
         "negative energies set to 0": int(showers.n_negative.sum()),
         "hits outside every layer": int(showers.n_outside.sum()),
         "tuned at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _inputs(source: str | Path | Geometry, geometry: Geometry) -> str:
+    """Names and sizes of the files that were read."""
+    if not isinstance(source, Geometry) and Path(source).suffix in (".h5", ".hdf5"):
+        files = [Path(source)]
+    else:
+        files = [file.path for file in sample_files(geometry)]
+    return ", ".join(f"{path.name} ({path.stat().st_size} bytes)" for path in files)

@@ -119,8 +119,8 @@ def calorimeter_of(geometry: Geometry) -> Calorimeter:
 def minimum_ionisation(material: EffectiveMaterial) -> float:
     """Return the mean energy loss in MeV cm2/g at minimum ionisation, beta gamma = 3.5, of a heavy particle.
 
-    Bethe's formula summed over the elements, with mean excitation energies of 16 Z^0.9 eV and no density effect: within
-    3 % of the tabulated minima of the Review of Particle Physics for the media of calorimeters.
+    Bethe's formula summed over the elements, with mean excitation energies of 16 Z^0.9 eV and no density effect: 0 to
+    5 % above the minima that the Review of Particle Physics tabulates, so that ratios are good to a few per cent.
     """
     beta_gamma2 = 3.5**2
     beta2 = beta_gamma2 / (1.0 + beta_gamma2)

@@ -57,10 +57,13 @@ __all__ = ["Geant4GFlash", "Laws", "Parameterisation", "Settings", "transverse_a
 
 Floats = npt.NDArray[np.float64]
 
-_PROFILE, _SPOTS = 21, 22
+_PROFILE, _SAMPLING, _SPOTS = 21, 22, 23
 
 #: `SamplingResolution` of GFlashSamplingShowerTuning.
 _RESOLUTION = 0.11
+
+#: Geant4 holds fractions in single precision, where larger ones are 1: nothing is left then, which ends a shower.
+_ROUNDS_TO_1 = 1.0 - 2.0**-25
 
 _RADIAL = radial_laws.Medium(rt6=0.0412)
 
@@ -227,24 +230,33 @@ def _at_most(limit: float, value: Floats) -> Floats:
 
 
 @parallel_kernel
-def _slices(
-    seed: Any, index: Any, energy: Any, length: Any, deposit: Any, age: Any, samples: Any, factors: Any, number: Any,
-    x0: Any, step: Any, energy_to_kill: Any, resolution: Any, shape: Any, slice_energy: Any, slice_spots: Any,
-) -> None:  # fmt: skip
-    """Draw T and alpha of the age into `shape` (n, 2), and fill each shower's slices (n, S).
-
-    length (n,) is the path inside the calorimeter in mm, step in mm, resolution in MeV.
-    """
+def _profiles(seed: Any, index: Any, deposit: Any, age: Any, samples: Any, profile: Any) -> None:
+    """Draw T and alpha of what is deposited and of the age into `profile` (n, 4), from the same two normal numbers."""
     for i in prange(len(index)):
         state = stream(seed, index[i], _PROFILE)
         z1, z2 = normal(state), normal(state)
         ln_t, ln_alpha = correlated1(z1, z2, deposit[i, 0], deposit[i, 1], deposit[i, 2], deposit[i, 3], deposit[i, 4])
-        maximum, alpha = math.exp(ln_t), math.exp(ln_alpha)
-        shape[i, 0], shape[i, 1] = maximum, alpha
-        spot_maximum, spot_alpha = maximum * factors[0], alpha * factors[1]
+        profile[i, 0], profile[i, 1] = math.exp(ln_t), math.exp(ln_alpha)
+        profile[i, 2], profile[i, 3] = profile[i, 0], profile[i, 1]
         if samples:
             ln_t, ln_alpha = correlated1(z1, z2, age[i, 0], age[i, 1], age[i, 2], age[i, 3], age[i, 4])
-            shape[i, 0], shape[i, 1] = max(1.0, math.exp(ln_t)), max(1.1, math.exp(ln_alpha))
+            profile[i, 2], profile[i, 3] = max(1.0, math.exp(ln_t)), max(1.1, math.exp(ln_alpha))
+
+
+@parallel_kernel
+def _slices(
+    seed: Any, index: Any, energy: Any, length: Any, profile: Any, samples: Any, factors: Any, number: Any, x0: Any,
+    step: Any, energy_to_kill: Any, resolution: Any, slice_energy: Any, slice_spots: Any,
+) -> None:  # fmt: skip
+    """Fill each shower's slices (n, S).
+
+    length (n,) is the path inside the calorimeter in mm, step in mm, resolution in MeV.
+    """
+    for i in prange(len(index)):
+        state = stream(seed, index[i], _SAMPLING)
+        maximum, alpha = profile[i, 0], profile[i, 1]
+        spot_maximum, spot_alpha = maximum * factors[0], alpha * factors[1]
+        if samples:
             spot_maximum = max(0.5, spot_maximum)
         beta = (alpha - 1.0) / maximum
         spot_beta = (spot_alpha - 1.0) / spot_maximum
@@ -257,7 +269,7 @@ def _slices(
                 after = gamma_p1(alpha, beta * depth / x0)
                 spots_after = gamma_p1(spot_alpha, spot_beta * depth / x0)
                 deposited = (after - before) * energy[i]
-                if not deposited < left:
+                if after > _ROUNDS_TO_1 or not deposited < left:
                     deposited = left
                 n = math.floor((spots_after - spots_before) * number[i])
                 before, spots_before = after, spots_after
@@ -275,7 +287,7 @@ def _slices(
 
 @parallel_kernel
 def _spots(
-    seed: Any, index: Any, start: Any, length: Any, shape: Any, mean_ln_alpha: Any, radial: Any, moliere: Any, x0: Any,
+    seed: Any, index: Any, length: Any, profile: Any, mean_ln_alpha: Any, radial: Any, moliere: Any, x0: Any,
     step: Any, slice_energy: Any, slice_spots: Any, offsets: Any, s: Any, d1: Any, d2: Any, e: Any,
 ) -> None:  # fmt: skip
     for i in prange(len(index)):
@@ -287,11 +299,11 @@ def _spots(
                 break
             width = min(step, length[i] - k * step)
             middle = k * step + 0.5 * width
-            core, tail, p = radial_laws1(age1(middle / x0, shape[i, 0], shape[i, 1], mean_ln_alpha[i]), radial[i])
+            core, tail, p = radial_laws1(age1(middle / x0, profile[i, 2], profile[i, 3], mean_ln_alpha[i]), radial[i])
             for j in range(n):
                 r = moliere * radial_draw1(uniform(state), uniform(state), p, core, tail)
                 azimuth = 2.0 * math.pi * uniform(state)
-                s[h] = start[i] + middle + width / n * (j + 0.5 - 0.5 * n)
+                s[h] = middle + width / n * (j + 0.5 - 0.5 * n)
                 d1[h], d2[h] = r * math.cos(azimuth), r * math.sin(azimuth)
                 e[h] = slice_energy[i, k] / n
                 h += 1
@@ -389,11 +401,19 @@ class Geant4GFlash:
         if out.any():
             row = int(np.flatnonzero(out)[0])
             raise OutOfDomainError(
-                f"particle {row}: with {particles.energy[row]:g} MeV its shower does not fit into the calorimeter"
-                f" ({depth[row]:.0f} mm deep and {radius:.0f} mm wide by Geant4's containment test,"
+                f"particle {particles.index[row]}: with {particles.energy[row]:g} MeV its shower does not fit into the"
+                f" calorimeter ({depth[row]:.0f} mm deep and {radius:.0f} mm wide by Geant4's containment test,"
                 f" {back[row] - front[row]:.0f} mm along the line): Geant4 does not parametrise it"
                 f" ({int(out.sum())} of {len(particles)} particles)"
             )
+
+    def profiles(self, energy: Floats, index: npt.NDArray[np.int64], seed: int) -> Floats:
+        """Draw T and alpha of what is deposited, T and alpha of the age; shape (n, 4) for energies (n,) in MeV."""
+        laws = self.parameterisation.laws(energy)
+        profile = np.empty((len(energy), 4))
+        deposit, age = np.column_stack(laws.deposit), np.column_stack(laws.age)
+        _profiles(seed, index, deposit, age, self.parameterisation.samples, profile)
+        return profile
 
     def spots(self, energy: Floats, length: Floats, index: npt.NDArray[np.int64], seed: int) -> Spots:
         """Return the spots of showers that start at s = 0.
@@ -411,24 +431,21 @@ class Geant4GFlash:
         Returns
         -------
         Spots
-            d1 and d2 in units of the axes of `transverse_axes`; those of a shower without a profile are NaN.
+            d1 and d2 in units of the axes of `transverse_axes`; NaN for a shower whose laws do not exist.
         """
         p, n = self.parameterisation, len(energy)
         step = self.settings.step * p.radiation_length
-        laws = p.laws(energy)
+        profile = self.profiles(energy, index, seed)
         n_slices = math.ceil(length.max() / step) + 1
-        shape, energies = np.empty((n, 2)), np.zeros((n, n_slices))
-        numbers = np.zeros((n, n_slices), dtype=np.int64)
+        energies, numbers = np.zeros((n, n_slices)), np.zeros((n, n_slices), dtype=np.int64)
         _slices(
-            seed, index, energy, length, np.column_stack(laws.deposit), np.column_stack(laws.age), p.samples,
-            np.array(p.spot_factors()), p.n_spots(energy), p.radiation_length, step, self.settings.energy_to_kill,
-            _RESOLUTION**2, shape, energies, numbers,
+            seed, index, energy, length, profile, p.samples, np.array(p.spot_factors()), p.n_spots(energy),
+            p.radiation_length, step, self.settings.energy_to_kill, _RESOLUTION**2, energies, numbers,
         )  # fmt: skip
         made = Spots.empty(numbers.sum(axis=1))
         _spots(
-            seed, index, np.zeros(n), length, shape, laws.age.mean_ln_alpha, p.radial(energy).table(),
-            p.moliere_radius, p.radiation_length, step, energies, numbers,
-            made.offsets, made.s, made.d1, made.d2, made.e,
+            seed, index, length, profile, p.laws(energy).age.mean_ln_alpha, p.radial(energy).table(), p.moliere_radius,
+            p.radiation_length, step, energies, numbers, made.offsets, made.s, made.d1, made.d2, made.e,
         )  # fmt: skip
         return made
 

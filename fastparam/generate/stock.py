@@ -110,7 +110,7 @@ class StockGFlash:
         Raises
         ------
         OutOfDomainError
-            If a particle is outside the domain; names its row and the limit.
+            If a particle is outside the domain; names its number and the limit.
         """
         self._checked(particles)
 
@@ -127,9 +127,10 @@ class StockGFlash:
         strange = ~np.isin(np.abs(particles.pdg), known) | (particles.pdg == -22)
         if strange.any():
             row = int(np.flatnonzero(strange)[0])
+            number = particles.index[row]
             names = ", ".join(particle_name(pdg) for pdg in known)
             raise OutOfDomainError(
-                f"particle {row}: {self.name} has no {particle_name(particles.pdg[row])} ({particles.pdg[row]});"
+                f"particle {number}: {self.name} has no {particle_name(particles.pdg[row])} ({particles.pdg[row]});"
                 f" expected {names}{' or positron' if known == (11,) else ', positron'}"
                 f" ({int(strange.sum())} of {len(particles)} particles)"
             )
@@ -137,9 +138,10 @@ class StockGFlash:
         outside = (particles.energy < low) | (particles.energy > high)
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
+            number = particles.index[row]
             raise OutOfDomainError(
-                f"particle {row}: kinetic energy {particles.energy[row]:g} MeV is outside {low:g} to {high:g} MeV, the"
-                f" range of {self.name} ({int(outside.sum())} of {len(particles)} particles)"
+                f"particle {number}: kinetic energy {particles.energy[row]:g} MeV is outside {low:g} to {high:g} MeV,"
+                f" the range of {self.name} ({int(outside.sum())} of {len(particles)} particles)"
             )
         self.convention.check(particles)
         return particles

@@ -226,7 +226,9 @@ def test_runs_of_the_whole_model(run: str) -> None:
     error = np.sqrt(1 / n + 1 / expected["events"])
 
     numbers = numbers_inside(spots, held.moliere_radius)
-    assert numbers.mean() == pytest.approx(expected["spots_per_event"], abs=3 * numbers.std() * error + 0.1)
+    # Where a shower ends that nothing kills hangs on rounding in single precision: 1 X0 of its last 50 at most.
+    slack = 0.1 if settings.energy_to_kill else 10.0
+    assert numbers.mean() == pytest.approx(expected["spots_per_event"], abs=3 * numbers.std() * error + slack)
     assert share.mean() == pytest.approx(expected["mean_SD"], abs=3 * share.std() * error + 3e-4)
     empty = np.mean(total <= 0)
     assert empty == pytest.approx(
@@ -262,7 +264,6 @@ def test_sampling_class_in_one_block() -> None:
     share = np.bincount(shower, spots.e, n) / energy
     error = np.sqrt(1 / n + 1 / expected["events"])
     numbers = numbers_inside(spots, held.moliere_radius)
-    # Where a shower ends that nothing kills hangs on rounding in single precision: 1 X0 of its last 50 here.
     assert numbers.mean() == pytest.approx(expected["spots_per_event"], abs=3 * numbers.std() * error + 10)
     assert share.mean() == pytest.approx(1.0, abs=3 * share.std() / np.sqrt(n))
     assert share.std() == pytest.approx(expected["sd_SD"], rel=3 * error / np.sqrt(2))

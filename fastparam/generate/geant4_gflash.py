@@ -271,16 +271,16 @@ def _slices(
                 deposited = (after - before) * energy[i]
                 if after > _ROUNDS_TO_1 or not deposited < left:
                     deposited = left
-                n = math.floor((spots_after - spots_before) * number[i])
+                wanted = (spots_after - spots_before) * number[i]
                 before, spots_before = after, spots_after
             else:
                 deposited = left
-                n = math.floor((1.0 - spots_before) * number[i])
+                wanted = (1.0 - spots_before) * number[i]
             left -= deposited
             if samples and deposited > 0.0:
                 deposited = resolution * gamma(state, deposited / resolution)
             slice_energy[i, k] = deposited
-            slice_spots[i, k] = n if n > 1 else 1
+            slice_spots[i, k] = math.floor(wanted) if wanted > 1.0 else 1  # 1 for NaN, too
             if not (left > 0.0 and room > 0.0):
                 break
 

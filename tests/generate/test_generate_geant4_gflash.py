@@ -152,6 +152,7 @@ def check_moments(profile: np.ndarray, mc: dict[str, float], keys: tuple[str, st
         assert values.std() == pytest.approx(mc[sd], abs=3 * sigma / np.sqrt(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS["homogeneous"])
 def test_drawn_profiles_of_the_homogeneous_class(name: str) -> None:
     generator = Geant4GFlash(block(name, 30))
@@ -162,6 +163,7 @@ def test_drawn_profiles_of_the_homogeneous_class(name: str) -> None:
     assert rho == pytest.approx(mc["rho"], abs=3 * (1 - rho**2) * np.sqrt(2 / N_DRAWS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS["homogeneous"])
 @pytest.mark.parametrize("energy", ["0.3", "1"])
 def test_share_of_profiles_that_never_grow(name: str, energy: str) -> None:
@@ -171,6 +173,7 @@ def test_share_of_profiles_that_never_grow(name: str, energy: str) -> None:
     assert share == pytest.approx(expected, abs=3 * np.sqrt(2 * expected * (1 - expected) / N_DRAWS) + 1 / N_DRAWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS["stacks"])
 def test_drawn_profiles_of_the_sampling_class(name: str) -> None:
     entry = VECTORS["stacks"][name]
@@ -209,6 +212,7 @@ def numbers_inside(spots: Spots, moliere: float) -> np.ndarray:
     return np.add.reduceat(inside.astype(float), spots.offsets[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ALONG_Z)
 def test_runs_of_the_whole_model(run: str) -> None:
     name, energy, settings, length = ALONG_Z[run]
@@ -253,6 +257,7 @@ def test_runs_of_the_whole_model(run: str) -> None:
         assert low <= expected[key] <= high, (key, low, high)
 
 
+@pytest.mark.slow
 def test_sampling_class_in_one_block() -> None:
     """Run E: lead and argon plates described to it, everything sensitive, c = 0.11 in the wrong unit."""
     generator = Geant4GFlash(load_geometry("pbwo4"), Settings(energy_to_kill=0.0))
@@ -285,6 +290,7 @@ def test_what_cannot_be_profiled_is_an_empty_shower() -> None:
     assert generator.hits(particles, 1).offsets.tolist() == [0] * 51
 
 
+@pytest.mark.slow
 def test_radii_shrink_with_the_axes_off_the_coordinate_axes() -> None:
     along, diagonal = RUNS["B_axis"], RUNS["B_111"]
     first, second = transverse_axes(np.array([[0.0, 0.0, 1.0], [3**-0.5] * 3, [0.0, 0.6, 0.8]]))
@@ -313,6 +319,7 @@ def test_showers_that_do_not_fit_are_not_parametrised() -> None:
     Geant4GFlash(block("PbWO4", 12), Settings(containment=False)).check(particles)
 
 
+@pytest.mark.slow
 def test_visible_energy_in_a_stack_is_the_share_of_volume() -> None:
     generator = Geant4GFlash(load_geometry("siw"))
     particles = Particles.gun(pdg=11, energy=8000, direction=(0, 0, 1), n=200)

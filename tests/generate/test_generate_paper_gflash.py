@@ -41,6 +41,7 @@ def layer_energies(hits: Hits, n_layers: int) -> np.ndarray:
     return np.bincount(hits.shower * n_layers + hits.layer, hits.e, len(hits) * n_layers).reshape(len(hits), n_layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energy", [1000.0, 8000.0])
 def test_mean_profile_is_that_of_fluctuating_gammas(energy: float) -> None:
     geometry = deep()
@@ -66,6 +67,7 @@ def test_all_energy_of_a_contained_shower_is_seen() -> None:
     assert layers.sum(axis=1) == pytest.approx(np.full(200, 5000.0), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energy", [1000.0, 20_000.0])
 def test_number_of_spots(energy: float) -> None:
     hits = sample(deep(), 11, energy, 500)
@@ -74,6 +76,7 @@ def test_number_of_spots(energy: float) -> None:
     assert hits.n_hits.mean() == pytest.approx(expected + 1, abs=3 * hits.n_hits.std() / np.sqrt(500))
 
 
+@pytest.mark.slow
 def test_radii_at_the_maximum() -> None:
     geometry = deep()
     material = geometry.material
@@ -99,6 +102,7 @@ def test_azimuth_is_uniform() -> None:
     assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 24.3  # 0.1 % of chi-squared with 7 degrees
 
 
+@pytest.mark.slow
 def test_stack_shows_its_fraction_with_sampling_fluctuations() -> None:
     geometry = parse_geometry(
         "name: s\nframe: planar\nstock: {c: 0.2, visible_fraction: 0.05}\nlayers:\n  - stack: {from: 0, repeat: 100,"
@@ -111,6 +115,7 @@ def test_stack_shows_its_fraction_with_sampling_fluctuations() -> None:
     assert visible.std() / visible.mean() == pytest.approx(width, rel=3 / np.sqrt(2 * N))
 
 
+@pytest.mark.slow
 def test_stack_has_the_sampling_profile() -> None:
     geometry = parse_geometry(
         "name: s\nframe: planar\nlayers:\n  - stack: {from: 0, repeat: 100,"
@@ -136,6 +141,7 @@ def test_stack_has_the_sampling_profile() -> None:
     assert abs(mean - (medium[1] * medium[0] / (medium[1] - 1)).mean()) > 8 * error  # control
 
 
+@pytest.mark.slow
 def test_fine_structures_are_the_limit_of_the_sampling_laws() -> None:
     geometry = deep("stock: {c: 0.1, visible_fraction: 0.3}\n")
     fine = PaperGFlash(geometry)
@@ -149,6 +155,7 @@ def test_fine_structures_are_the_limit_of_the_sampling_laws() -> None:
     assert visible.mean() == pytest.approx(3000.0, rel=3 * 0.1 / np.sqrt(10 * 300))
 
 
+@pytest.mark.slow
 def test_photons_start_where_they_convert() -> None:
     geometry = deep()
     electrons, photons = (sample(geometry, pdg, 2000.0) for pdg in (11, 22))
@@ -166,6 +173,7 @@ def test_conversion_depth_is_that_of_bethe_and_heitler(name: str) -> None:
     np.testing.assert_allclose(conversion_depth(energy[valid]), expected[valid], rtol=tolerance)
 
 
+@pytest.mark.slow
 def test_material_in_front_takes_its_share() -> None:
     bare = parse_geometry(
         "name: a\nframe: planar\nlayers:\n  - {from: 100, to: 400, id: 0, material: PbWO4}\n", Path("a.yaml")

@@ -87,6 +87,7 @@ def test_no_particles_give_no_showers() -> None:
     assert len(showers.hits) == 0
 
 
+@pytest.mark.slow
 def test_inclined_showers_keep_their_radii() -> None:
     generator = fp.load("gflash:pbwo4")
     quantiles = []
@@ -151,6 +152,7 @@ def test_a_barrel_of_mixtures_needs_stock(tiny_barrel: Path) -> None:
     assert np.add.reduceat(hits.e, hits.offsets[:-1]).mean() == pytest.approx(20_000, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_conventions_differ() -> None:
     """Control: in silicon and tungsten by far more than their fluctuations, in depth, width and energy."""
     showers = [fp.load(name).generate(electrons(200), seed=1) for name in NAMES[:2]]

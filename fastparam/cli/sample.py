@@ -16,7 +16,7 @@ _HITS_AT_A_TIME = 4_000_000
 
 
 def sample(
-    generator: Annotated[str, typer.Argument(metavar="GENERATOR", help="A tune file.")],
+    generator: Annotated[str, typer.Argument(metavar="GENERATOR", help="A tune file, or gflash:GEOMETRY.yaml.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File of showers (.root).")],
     n: Annotated[int | None, typer.Option("-n", help="Number of showers.")] = None,
     pdg: Annotated[int | None, typer.Option(help="Particle code.")] = None,
@@ -29,6 +29,7 @@ def sample(
     geometry: Annotated[str, typer.Option(help="Geometry whose layouts --like is read by; default the tune's.")] = "",
     rows: Annotated[str, typer.Option(help="Rows of --like: all, even or odd.")] = "all",
     as_pdg: Annotated[int | None, typer.Option("--as-pdg", help="Sample as if particles were this one.")] = None,
+    as_: Annotated[str, typer.Option("--as", metavar="hits", help="What to write: hits.")] = "hits",
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
 ) -> None:
@@ -39,6 +40,8 @@ def sample(
     from fastparam.files import refuse_existing
 
     chosen_rows = parse_rows(rows)
+    if as_ != "hits":
+        raise UsageError(f"--as {as_}: expected hits")
     if output.suffix != ".root":
         raise UsageError(f"--output {output}: unknown format '{output.suffix}'; expected a name ending in .root")
     if not 0 <= seed < 2**63:

@@ -264,8 +264,8 @@ with more than 0.5 % of it. Radii are about the particle's line, all layers pool
 What it says: ours follows Geant4's within statistics in energies, profiles, radii and numbers of hits, W/Si included.
 Against full simulation the laws of lead tungstate are right in depth and too wide: by a quarter to a half as published,
 by up to 15 % in Geant4, whose unit of X0 makes R_M too small, two errors that happen to cancel. In W/Si the published
-laws hold depth, R50 and R90 to about 10 %, and from 4 GeV the profile to about 6 % of its maximum; Geant4's, told of two
-of three plates, are a sixth too shallow, a fifth (R50) to two fifths (R90) too wide, and 4.5 times too bright. A tune
+laws hold depth, R50 and R90 to about 10 %, and from 4 GeV the profile to about 6 % of its maximum; Geant4's, told of
+two of three plates, are a sixth too shallow, a fifth (R50) to two fifths (R90) too wide, and 4.5 times too bright. A tune
 removes most of what is left.
 
 Numbers of hits: "stored hits" are merged in the steps that the files show, "last step only" in the one that their

@@ -265,8 +265,8 @@ What it says: ours follows Geant4's within statistics in energies, profiles, rad
 Against full simulation the laws of lead tungstate are right in depth and too wide: by a quarter to a half as published,
 by up to 15 % in Geant4, whose unit of X0 makes R_M too small, two errors that happen to cancel. In W/Si the published
 laws hold depth, R50 and R90 to about 10 %, and from 4 GeV the profile to about 6 % of its maximum; Geant4's, told of
-two of three plates, are a sixth too shallow, a fifth (R50) to two fifths (R90) too wide, and 4.5 times too bright. A tune
-removes most of what is left.
+two of three plates, are a sixth too shallow, a fifth (R50) to two fifths (R90) too wide, and 4.5 times too bright. A
+tune removes most of what is left.
 
 Numbers of hits: "stored hits" are merged in the steps that the files show, "last step only" in the one that their
 description has; in pbwo4 that leaves up to 2 % more, where cells are cut by the edge of a ring.

@@ -78,9 +78,6 @@ class Layout:
         the profile and set its maximum.
     depth_low, depth_high : float64 arrays (G,)
         Mean range of the bins in X0.
-    rings : int64 array (R,)
-        First radial bin of the summary in each radial bin compared: wide enough for the cells in which hits were
-        merged (`Binning.coarse_rings`).
     r_edges : float64 array (R + 1,)
         Radial edges in mm, the last one infinite.
     response_edges : float64 array (n + 1,)
@@ -94,7 +91,6 @@ class Layout:
     cell_group: npt.NDArray[np.int64]
     depth_low: Floats
     depth_high: Floats
-    rings: npt.NDArray[np.int64]
     r_edges: Floats
     response_edges: Floats
     nearly_all_visible: bool
@@ -109,7 +105,6 @@ class Layout:
         centre = float(np.median(response))
         width = float(half_width(np.ones((1, len(response))), response[:, None])[0, 0])
         width = max(width, 1e-3 * centre, 1e-9)
-        rings = reference.binning.coarse_rings()
         cell_medium = geometry.layer_medium[reference.binning.cell_layer]
         main_medium = int(np.argmax(np.bincount(geometry.layer_medium, weights=reference.layer_energy.sum(axis=0))))
         bins = np.unique(groups[0][cell_medium == main_medium])
@@ -121,8 +116,7 @@ class Layout:
             cell_group=number[groups[0]],
             depth_low=groups[1][bins],
             depth_high=groups[2][bins],
-            rings=rings,
-            r_edges=np.append(reference.binning.r_edges[rings], reference.binning.r_edges[-1]),
+            r_edges=reference.binning.r_edges,
             response_edges=np.linspace(max(centre - 4.0 * width, 0.0), centre + 4.0 * width, _RESPONSE_BINS + 1),
             nearly_all_visible=bool(response.mean() > 1000.0 * _NEARLY_ALL),
         )
@@ -257,7 +251,7 @@ class Sample:
     @cached_property
     def ring_energy(self) -> Floats:
         """Visible energy per radial bin in MeV, shape (n, R)."""
-        return np.asarray(np.add.reduceat(self.summary.ring_energy, self.layout.rings, axis=1))
+        return self.summary.ring_energy
 
     @cached_property
     def main_ring_energy(self) -> Floats:
@@ -269,8 +263,7 @@ class Sample:
         shower = np.repeat(np.arange(len(s)), np.diff(s.offsets))
         n_columns = (len(main) + 1) * n_r  # the last n_r hold the other layers
         flat = np.bincount(shower * n_columns + column, weights=s.content_energy, minlength=len(s) * n_columns)
-        content = np.asarray(flat, dtype=np.float64).reshape(len(s), len(main) + 1, n_r)[:, :-1]
-        return np.asarray(np.add.reduceat(content, self.layout.rings, axis=2))
+        return np.asarray(flat, dtype=np.float64).reshape(len(s), len(main) + 1, n_r)[:, :-1]
 
     @cached_property
     def centroid(self) -> Floats:

@@ -47,7 +47,7 @@ def fit(profiles: Profiles, theta: Floats, points: EnergyPoints) -> Fit:
     expected = gamma_fractions(theta[:, 0], theta[:, 1], profiles.depths)
     seen = np.stack([profiles.cell_energy[:, profiles.medium == m].sum(axis=1) for m in range(n_media)], axis=1)
     share = np.stack([expected[:, profiles.medium == m].sum(axis=1) for m in range(n_media)], axis=1)
-    main = int(np.argmax(seen.sum(axis=0)))
+    main = profiles.main_medium
     others = [m for m in range(n_media) if m != main]
     names: list[str] = []
     notes: list[str] = []

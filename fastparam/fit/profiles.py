@@ -68,6 +68,11 @@ class Profiles:
     def __len__(self) -> int:
         return len(self.energy)
 
+    @property
+    def main_medium(self) -> int:
+        """The medium whose cells hold most energy."""
+        return int(np.argmax(np.bincount(self.medium, weights=self.cell_energy.sum(axis=0))))
+
     def of_medium(self, medium: int) -> Profiles:
         """Return the same showers in the cells of one medium only."""
         cells = self.medium == medium

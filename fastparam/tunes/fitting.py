@@ -29,8 +29,6 @@ MIN_SHOWERS = 30
 #: How far in X0 the mean shower maximum may be from ln(E / Ec) before energies are taken to be in a wrong unit.
 _MAXIMUM_TOLERANCE = 3.0
 
-_REQUIRED = ("response", "longitudinal", "spots", "layers", "radial")
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -41,7 +39,6 @@ def fit_tune(
     *,
     slices: Sequence[tuple[float, float]] | None,
     pdgs: Sequence[int] | None = None,
-    name: str | None = None,
     provenance: dict[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
     quiet: bool = False,
@@ -96,9 +93,7 @@ def fit_tune(
             warnings.warn(f"left out: {reason}", FastparamWarning, stacklevel=2)
     if not parts:
         raise FitError("nothing could be tuned; " + "; ".join(excluded or ["the sample has no showers"]))
-    return Tune(
-        name or geometry.name, geometry, recipe, summary.binning, tuple(parts), tuple(excluded), provenance or {}
-    )
+    return Tune(geometry.name, geometry, recipe, summary.binning, tuple(parts), tuple(excluded), provenance or {})
 
 
 def fit_slice(
@@ -162,16 +157,13 @@ def radial_data(geometry: Geometry, showers: Summary, theta: Floats, depths: Flo
     binning = showers.binning
     shower = np.repeat(np.arange(len(showers)), np.diff(showers.offsets))
     cell = showers.content_bin // binning.n_r
-    groups = binning.coarse_rings()
-    ring = np.searchsorted(groups, showers.content_bin % binning.n_r, side="right") - 1
-    edges = np.append(binning.r_edges[groups], np.inf) / geometry.material.moliere_radius
     tau = depths.mean(axis=2)[shower, cell] / np.exp(theta[shower, 0])
     return radial.RadialData(
         shower,
         tau,
-        ring.astype(np.int64),
+        (showers.content_bin % binning.n_r).astype(np.int64),
         showers.content_energy.astype(np.float64),
-        edges,
+        binning.r_edges / geometry.material.moliere_radius,
         energy_points(showers.particles.energy),
         showers.particles.energy,
     )

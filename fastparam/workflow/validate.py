@@ -15,7 +15,7 @@ from fastparam.comparison.page import Section
 from fastparam.comparison.sample import depth_groups
 from fastparam.errors import FitError, OutOfDomainError
 from fastparam.fit import longitudinal
-from fastparam.generate.domain import plan
+from fastparam.generate.domain import ENERGY_MARGIN, plan
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.particles import particle_name
 from fastparam.summary import Summary, concatenate, energy_points
@@ -125,15 +125,13 @@ def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
             _, single = longitudinal.shower_fits(profiles, points)
         except FitError:
             continue
-        fitted = longitudinal.gamma_fractions(single.theta[:, 0], single.theta[:, 1], profiles.depths)
         # The medium with most of the energy, as in comparisons: others have their own visible fraction.
-        held = np.bincount(profiles.medium, weights=profiles.cell_energy.sum(axis=0))
-        main = profiles.medium == np.argmax(held)
-        seen = profiles.cell_energy[:, main] / group.visible[:, None]
-        fitted = fitted[:, main] / np.maximum(fitted[:, main].sum(axis=1, keepdims=True), 1e-300)
-        fitted *= seen.sum(axis=1, keepdims=True)
-        depths = profiles.depths[:, main]
-        bins, low, high = depth_groups(tune.geometry, depths, group.binning.cell_layer[main])
+        main = profiles.of_medium(profiles.main_medium)
+        seen = main.cell_energy / group.visible[:, None]
+        fitted = longitudinal.gamma_fractions(single.theta[:, 0], single.theta[:, 1], main.depths)
+        fitted *= seen.sum(axis=1, keepdims=True) / np.maximum(fitted.sum(axis=1, keepdims=True), 1e-300)
+        layers_of_main = group.binning.cell_layer[profiles.medium == profiles.main_medium]
+        bins, low, high = depth_groups(tune.geometry, main.depths, layers_of_main)
         to_bin = (bins[:, None] == np.arange(len(low))).astype(np.float64)
         width = np.maximum(high - low, 1e-9)
         for p in range(len(points)):
@@ -194,7 +192,8 @@ def _in_domain(tune: Tune, showers: Summary) -> npt.NDArray[np.bool_]:
     for part in tune.slices:
         chosen = (showers.particles.pdg == part.pdg) & in_slice(showers.particles.eta, part.eta)
         low, high = part.energy_range
-        inside |= chosen & (showers.particles.energy >= 0.99 * low) & (showers.particles.energy <= 1.01 * high)
+        energy = showers.particles.energy
+        inside |= chosen & (energy >= (1 - ENERGY_MARGIN) * low) & (energy <= (1 + ENERGY_MARGIN) * high)
     try:
         plan(tune, showers.particles.take(inside))
     except OutOfDomainError:  # e.g. lines that miss layers: judged one by one would be slow, and no sample has them

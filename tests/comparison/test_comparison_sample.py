@@ -57,8 +57,8 @@ def sample(barrel, reference):
 class TestSample:
     def test_every_cut_holds_all_of_the_energy(self, sample):
         total = sample.visible.sum()
-        assert sample.depth_energy.sum() == pytest.approx(total, rel=STORED)
-        assert sample.ring_energy.sum() == pytest.approx(total, rel=STORED)
+        assert sample.depth_energy.sum() == pytest.approx(total, rel=1e-5)
+        assert sample.ring_energy.sum() == pytest.approx(total, rel=1e-5)
 
     def test_the_rings_of_main_layers_hold_the_energy_of_these_layers(self, sample):
         main = sample.layout.main_layers
@@ -79,7 +79,7 @@ class TestSample:
         depths = cell_depths(barrel.geometry, part.particles, part.binning)
         layout = Layout.decide(geometry, part, depth_groups(geometry, depths, layers))
         assert set(layout.cell_group[layers == 0]) == {-1}
-        assert Sample(part, layout).depth_energy.sum() == pytest.approx(part.layer_energy[:, 1:].sum(), rel=STORED)
+        assert Sample(part, layout).depth_energy.sum() == pytest.approx(part.layer_energy[:, 1:].sum(), rel=5e-5)
         assert layout.depth_low[0] == pytest.approx(depths[:, layers == 1, 0].mean(axis=0)[0])
 
     def test_centroids_and_spreads_are_those_of_the_hits(self, barrel):

@@ -68,16 +68,16 @@ class VoxelBinning:
     @cached_property
     def ring(self) -> npt.NDArray[np.int64]:
         """Number in r of every voxel within its layer, shape (n_voxels,)."""
-        return np.concatenate(
-            [np.tile(np.arange(n), a) for n, a in zip(self.n_r, self.n_alpha, strict=True)] or [np.zeros(0)]
-        ).astype(np.int64)
+        return np.concatenate([np.tile(np.arange(n), a) for n, a in zip(self.n_r, self.n_alpha, strict=True)]).astype(
+            np.int64
+        )
 
     @cached_property
     def sector(self) -> npt.NDArray[np.int64]:
         """Number in alpha of every voxel within its layer, shape (n_voxels,)."""
-        return np.concatenate(
-            [np.repeat(np.arange(a), n) for n, a in zip(self.n_r, self.n_alpha, strict=True)] or [np.zeros(0)]
-        ).astype(np.int64)
+        return np.concatenate([np.repeat(np.arange(a), n) for n, a in zip(self.n_r, self.n_alpha, strict=True)]).astype(
+            np.int64
+        )
 
     @cached_property
     def r_low(self) -> Floats:

@@ -40,7 +40,7 @@ def _voxel(d1: float, d2: float, row: int, first: Any, first_edge: Any, edges: A
     if n_alpha[row] > 1:
         sector = int((math.atan2(d2, d1) + math.pi) / (2.0 * math.pi) * n_alpha[row])
         sector = min(sector, n_alpha[row] - 1)  # alpha = pi belongs to the last
-    return first[row] + sector * n_r + low - first_edge[row]
+    return int(first[row] + sector * n_r + low - first_edge[row])
 
 
 @parallel_kernel

@@ -1,6 +1,7 @@
 """Local hits reduced to what fits and comparisons need: `Summary`, how it is made, joined and stored."""
 
 from fastparam.summary.binning import Binning, choose_binning
+from fastparam.summary.deposits import Deposits
 from fastparam.summary.file import load_summary, save_summary
 from fastparam.summary.merge import concatenate, merge
 from fastparam.summary.points import EnergyPoints, energy_points
@@ -10,6 +11,7 @@ from fastparam.summary.summary import Summary
 
 __all__ = [
     "Binning",
+    "Deposits",
     "EnergyPoints",
     "Summary",
     "cell_depths",

@@ -19,6 +19,7 @@ from fastparam.files import atomic_output
 from fastparam.geometry.load import dump_geometry, parse_geometry
 from fastparam.particles import Particles
 from fastparam.summary.binning_file import read_binning, write_binning
+from fastparam.summary.deposits import PER_HIT, Deposits
 from fastparam.summary.summary import PER_ENTRY, PER_SHOWER, Summary
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ FORMAT = 1
 
 _PARTICLES = tuple(f"particles/{name}" for name in ("pdg", "energy", "position", "direction", "index"))
 _ARRAYS = (*PER_SHOWER, "offsets", *PER_ENTRY)
-_STEPS = frozenset({"particles/index", "row", "offsets", "content_bin"})
+_DEPOSITS = ("kept", "offsets", *PER_HIT)
+_STEPS = frozenset({"particles/index", "row", "offsets", "content_bin", "deposits/offsets"})
 
 #: Rows per compressed chunk; larger ones need memory, in smaller ones compression starts anew too often.
 _CHUNK_BYTES = 1 << 20
@@ -53,6 +55,9 @@ def save_summary(path: Path, summary: Summary, geometry: Geometry) -> None:
             _write(file, name, getattr(summary.particles, name.removeprefix("particles/")))
         for name in _ARRAYS:
             _write(file, name, getattr(summary, name))
+        if summary.deposits is not None:
+            for name in _DEPOSITS:
+                _write(file, f"deposits/{name}", getattr(summary.deposits, name))
 
 
 def load_summary(path: Path) -> tuple[Summary, Geometry]:
@@ -75,6 +80,7 @@ def _summary(file: h5py.File) -> Summary:
         particles,
         **{name: _array(file, name) for name in _ARRAYS},
         sample_rows=int(file.attrs["sample_rows"]),
+        deposits=Deposits(*(_array(file, f"deposits/{name}") for name in _DEPOSITS)) if "deposits" in file else None,
     )
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, InputError
 from fastparam.particles import Particles
+from fastparam.summary.deposits import Deposits
 from fastparam.summary.summary import PER_ENTRY, PER_SHOWER, Summary
 
 __all__ = ["concatenate", "merge"]
@@ -40,6 +41,12 @@ def merge(parts: Sequence[Summary], names: Sequence[str]) -> Summary:
             raise InputError(
                 f"{name}: its depth cells or radial bins differ from those of {names[0]}; "
                 "summarise all parts from the same geometry.yaml and list of files"
+            )
+        if (part.deposits is None) != (parts[0].deposits is None):
+            kept, lost = (names[0], name) if part.deposits is None else (name, names[0])
+            raise InputError(
+                f"{kept} holds the single hits of its showers and {lost} does not; summarise all parts with the same"
+                " recipe in geometry.yaml"
             )
         if part.sample_rows != parts[0].sample_rows:
             raise InputError(
@@ -80,8 +87,10 @@ def concatenate(parts: Sequence[Summary]) -> Summary:
     joined: dict[str, Any] = {
         name: np.concatenate([getattr(p, name) for p in parts]) for name in (*PER_SHOWER, *PER_ENTRY)
     }
+    deposits = [p.deposits for p in parts if p.deposits is not None]
     return replace(
         first,
+        deposits=Deposits.concatenate(deposits) if len(deposits) == len(parts) else None,
         particles=Particles.concatenate([p.particles for p in parts]),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         **joined,

@@ -27,6 +27,7 @@ def summarise_sample(
     geometry: Geometry,
     *,
     part: tuple[int, int] | None = None,
+    keep_hits: bool = False,
     batch_hits: int = BATCH_HITS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Summary:
@@ -40,6 +41,8 @@ def summarise_sample(
     geometry : Geometry
     part : (i, n), optional
         The i-th (from 1) of n contiguous ranges of rows.
+    keep_hits : bool
+        Keep single hits (`Summary.deposits`), which recipes of single deposits are fitted to.
     batch_hits : int
         Hits held at a time.
     progress : callable
@@ -72,7 +75,8 @@ def summarise_sample(
             done += len(batch)
             progress(min(done / total, 1.0))
 
-    return replace(summarise(geometry, watched(), binning), sample_rows=len(everything))
+    keep_hits_of = len(everything) if keep_hits else None
+    return replace(summarise(geometry, watched(), binning, keep_hits_of=keep_hits_of), sample_rows=len(everything))
 
 
 def probe(geometry: Geometry, batches: list[Batch], everything: Particles) -> Binning:

@@ -13,7 +13,9 @@ from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.errors import InputError
 from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.summary.binning import Binning
+from fastparam.summary.deposits import chosen, deposits_of
 from fastparam.summary.merge import concatenate
+from fastparam.summary.rounding import rounded
 from fastparam.summary.summary import Summary
 
 if TYPE_CHECKING:
@@ -45,12 +47,6 @@ def _fine_edges() -> npt.NDArray[np.float64]:
     exponent = np.arange(*_EXPONENTS)[:, None]
     mantissa = 1.0 + np.arange(1 << _MANTISSA_BITS) / (1 << _MANTISSA_BITS)
     return np.concatenate([[0.0], np.ldexp(mantissa, exponent).ravel(), [_R2_HIGH, np.inf]])
-
-
-def rounded(values: npt.NDArray[np.float64], bits: int) -> npt.NDArray[np.float64]:
-    """Round to the nearest numbers of `bits` significant bits, ties to even (Veltkamp's splitting)."""
-    scaled = values * (2.0 ** (53 - bits) + 1.0)
-    return np.asarray(scaled - (scaled - values))
 
 
 @kernel
@@ -199,8 +195,15 @@ def _compact(
             content_energy[j] = entry_energy[j + shift]
 
 
-def summarise(geometry: Geometry, batches: Iterable[Batch], binning: Binning) -> Summary:
+def summarise(
+    geometry: Geometry, batches: Iterable[Batch], binning: Binning, *, keep_hits_of: int | None = None
+) -> Summary:
     """Reduce all batches of a sample to one `Summary`, in order of row.
+
+    Parameters
+    ----------
+    keep_hits_of : int, optional
+        Rows of the sample, of which some or all keep their hits (`summary.deposits`); by default none does.
 
     Raises
     ------
@@ -208,8 +211,12 @@ def summarise(geometry: Geometry, batches: Iterable[Batch], binning: Binning) ->
         If there is not a single shower.
     """
     parts = [
-        summarise_hits(geometry, b.particles, b.hits, binning, row=b.row, n_negative=b.n_negative) for b in batches
-    ]
+        summarise_hits(
+            geometry, b.particles, b.hits, binning, row=b.row, n_negative=b.n_negative,
+            keep_hits=None if keep_hits_of is None else chosen(b.row, keep_hits_of),
+        )
+        for b in batches
+    ]  # fmt: skip
     if not parts:
         raise InputError("there is not a single shower in the sample; check `files`, `--rows` and `--part`")
     return concatenate(parts)
@@ -223,6 +230,7 @@ def summarise_hits(
     *,
     row: npt.NDArray[np.int64] | None = None,
     n_negative: npt.NDArray[Any] | None = None,
+    keep_hits: npt.NDArray[np.bool_] | None = None,
 ) -> Summary:
     """Reduce the showers of one batch; each result depends on its own shower alone, to the last bit.
 
@@ -237,6 +245,8 @@ def summarise_hits(
         Rows in the sample; default `particles.index`.
     n_negative : int array (n,), optional
         Hits whose negative energy the reader set to 0.
+    keep_hits : bool array (n,), optional
+        Showers whose hits are kept as `Summary.deposits`.
     """
     n, n_layers = len(hits), geometry.n_layers
     frames = local_frames(geometry, particles)
@@ -276,6 +286,9 @@ def summarise_hits(
         offsets=entry_offsets,
         content_bin=content_bin,
         content_energy=rounded(content_energy, _CONTENT_BITS).astype(np.float32),
+        deposits=None
+        if keep_hits is None
+        else deposits_of(frames, hits, _layer_slab(geometry), binning.n_cells, keep_hits, n_hits),
     )
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fastparam.particles import Particles
 from fastparam.summary.binning import Binning
+from fastparam.summary.deposits import Deposits
 
 __all__ = ["PER_ENTRY", "PER_SHOWER", "Summary"]
 
@@ -78,6 +79,8 @@ class Summary:
         Visible energy in MeV; positive.
     sample_rows : int
         Rows of the whole sample, of which these are all or some; 0 where that is not known.
+    deposits : Deposits, optional
+        Single hits of these showers or of some of them, where a recipe asked for them.
     """
 
     geometry_digest: str
@@ -98,6 +101,7 @@ class Summary:
     content_bin: npt.NDArray[np.int32]
     content_energy: npt.NDArray[np.float32]
     sample_rows: int = 0
+    deposits: Deposits | None = None
 
     def __len__(self) -> int:
         """Return the number of showers."""
@@ -149,6 +153,7 @@ class Summary:
             self,
             particles=self.particles.take(positions),
             offsets=offsets,
+            deposits=None if self.deposits is None else self.deposits.take(positions),
             **{name: getattr(self, name)[positions] for name in PER_SHOWER},
             **{name: getattr(self, name)[source] for name in PER_ENTRY},
         )

@@ -19,7 +19,7 @@ from fastparam.hits.batches import Batch
 from fastparam.hits.hits import Hits
 from fastparam.particles import Particles
 from fastparam.summary import Binning, cell_depths, choose_binning, concatenate, summarise, summarise_hits
-from fastparam.summary.summarise import rounded
+from fastparam.summary.rounding import rounded
 
 #: Relative errors that 16 and 8 significant bits allow.
 SUM, CONTENT = 2.0**-16, 2.0**-8

@@ -26,9 +26,10 @@ class Plan:
     Attributes
     ----------
     lower, upper : int64 arrays (n,)
-        Numbers of two slices in `Tune.slices`; equal inside a slice, neighbours in a gap between two.
+        Numbers of two slices in `Tune.slices` between whose middles the particle lies in eta; equal outside the first
+        and the last middle.
     weight : float64 array (n,)
-        Weight of `upper`, linear in eta across the gap.
+        Weight of `upper`, linear in eta from middle to middle, so that nothing jumps at an edge.
     """
 
     lower: npt.NDArray[np.int64]
@@ -116,12 +117,13 @@ def _by_eta(
             f" for the {particle_name(tune.slices[numbers[0]].pdg)}"
             f" ({int(outside.sum())} of {len(particles)} particles)"
         )
-    below = np.clip(np.searchsorted(edges[:, 0], eta, side="right") - 1, 0, len(edges) - 1)
+    # A slice is fitted to all of its showers, so it stands for its middle; from middle to middle everything is linear.
+    middle = edges.mean(axis=1)
+    below = np.clip(np.searchsorted(middle, eta, side="right") - 1, 0, len(edges) - 1)
     above = np.minimum(below + 1, len(edges) - 1)
-    in_gap = (eta > edges[below, 1]) & (above > below)
-    gap = np.where(in_gap, edges[above, 0] - edges[below, 1], 1.0)
-    weight = np.where(in_gap, (eta - edges[below, 1]) / gap, 0.0)
-    return numbers[below], numbers[np.where(in_gap, above, below)], weight
+    distance = np.where(above > below, middle[above] - middle[below], 1.0)
+    weight = np.clip((eta - middle[below]) / distance, 0.0, 1.0) * (above > below)
+    return numbers[below], numbers[np.where(weight > 0.0, above, below)], weight
 
 
 def _where(part: SliceTune) -> str:

@@ -25,6 +25,7 @@ from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import normal, poisson, stream, uniform
 from fastparam.shapes.incomplete_gamma import gamma_p1
+from fastparam.showers.showers import Showers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from fastparam.particles import Particles
     from fastparam.tunes.tune import SliceTune, Tune
 
-__all__ = ["sample"]
+__all__ = ["sample", "sampler"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -221,6 +222,15 @@ def _place(
                         py += step * u[i, 1]
                         pz += step * u[i, 2]
             x[h], y[h], z[h], e[h], layer[h] = px, py, pz, share, m
+
+
+def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
+    """Return what samples from a tune."""
+
+    def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
+        return Showers(particles, sample(tune, plan, particles, seed), tune.geometry)
+
+    return sampled
 
 
 def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,11 @@ from fastparam.tunes.uncertainty import replicas, vary
 
 __all__ = ["TunedGenerator"]
 
-#: Samplers by the name that recipes use.
-SAMPLERS = {"gflash": gflash.sample}
+#: What turns particles, whose slices are known, into showers.
+Sampler = Callable[[Plan, Particles, int], Showers]
+
+#: By the name that recipes use: from a tune to its sampler, which holds whatever can be prepared once per tune.
+SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {"gflash": gflash.sampler}
 
 
 class TunedGenerator:
@@ -49,6 +54,10 @@ class TunedGenerator:
     def __repr__(self) -> str:
         return f"<tune {self.name}, recipe {self.tune.recipe.name}, {len(self.tune.slices)} slices>"
 
+    @cached_property
+    def _sampler(self) -> Sampler:
+        return SAMPLERS[self.tune.recipe.sampler](self.tune)
+
     @property
     def domain(self) -> list[dict[str, object]]:
         """Particles, energies and directions that can be sampled, as data."""
@@ -72,7 +81,7 @@ class TunedGenerator:
     def generate(self, particles: Particles, *, seed: int) -> Showers:
         """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
         chosen = self._checked(particles)
-        return Showers(particles, SAMPLERS[self.tune.recipe.sampler](self.tune, chosen, particles, seed), self.geometry)
+        return self._sampler(chosen, particles, seed)
 
     def vary(self, component: str, n_sigma: float, eigenvector: int = 0) -> TunedGenerator:
         """Return the tune moved along an eigenvector of a component's covariance; see `tunes.uncertainty.vary`."""

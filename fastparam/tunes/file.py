@@ -18,6 +18,7 @@ import numpy as np
 from fastparam.errors import FastparamWarning, GeometryError, InputError, near
 from fastparam.files import atomic_output, digest
 from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
 from fastparam.geometry.load import dump_geometry, parse_geometry
 from fastparam.summary.binning_file import read_binning, write_binning
 from fastparam.tunes.recipe import Recipe
@@ -26,7 +27,7 @@ from fastparam.tunes.tune import SliceTune, Tune
 __all__ = ["FORMAT", "load_tune", "save_tune", "tune_digest"]
 
 #: Raised whenever the layout changes; `load_tune` says which older versions it reads.
-FORMAT = 1
+FORMAT = 2
 
 _FIT_NUMBERS = ("valid", "accurate", "chi2", "ndf", "n_showers")
 
@@ -56,6 +57,9 @@ def save_tune(path: Path, tune: Tune) -> None:
             _write_text(group, "components", json.dumps(list(part.components)))  # HDF5 lists groups by name
             for name, fit in part.components.items():
                 _write_fit(group.create_group(name), fit)
+            tables = group.create_group("tables")
+            for name, stored in part.tables.items():
+                _write_tables(tables.create_group(name), stored)
 
 
 def load_tune(path: Path) -> Tune:
@@ -121,6 +125,10 @@ def _numbers(tune: Tune) -> list[bytes | str]:
         parts.append(json.dumps([part.pdg, part.eta, part.energy_range]))
         for name, fit in sorted(part.components.items()):
             parts += [name, json.dumps(fit.settings), np.ascontiguousarray(fit.values).tobytes()]
+        for name, stored in sorted(part.tables.items()):
+            parts += [name, json.dumps(stored.settings)]
+            for key, values in sorted(stored.arrays.items()):
+                parts += [key, str(values.dtype), np.ascontiguousarray(values).tobytes()]
     return parts
 
 
@@ -148,6 +156,17 @@ def _write_fit(group: h5py.Group, fit: Fit) -> None:
         points.create_dataset(name, data=values)
 
 
+def _write_tables(group: h5py.Group, tables: Tables) -> None:
+    _write_text(group, "settings", json.dumps(tables.settings))
+    for name, values in tables.arrays.items():
+        packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if values.nbytes > 1024 else {}
+        group.create_dataset(name, data=values, **packed)
+
+
+def _read_tables(group: h5py.Group) -> Tables:
+    return Tables({name: values[()] for name, values in group.items()}, json.loads(_text(group.attrs, "settings")))
+
+
 def _read_slice(group: h5py.Group) -> SliceTune:
     attributes: Mapping[str, Any] = group.attrs
     eta = json.loads(_text(attributes, "eta"))
@@ -161,6 +180,7 @@ def _read_slice(group: h5py.Group) -> SliceTune:
         {name: _read_fit(group[name]) for name in json.loads(_text(attributes, "components"))},
         json.loads(_text(attributes, "failed")),
         tuple(float(e) for e in attributes["sparse"]),
+        {name: _read_tables(stored) for name, stored in group["tables"].items()} if "tables" in group else {},
     )
 
 

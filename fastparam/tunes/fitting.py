@@ -12,19 +12,35 @@ import numpy.typing as npt
 from fastparam.errors import FastparamWarning, FitError, InputError
 from fastparam.fit import layers, longitudinal, radial, response, spots, warp
 from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import particle_name
-from fastparam.summary.points import energy_points
+from fastparam.summary.points import EnergyPoints, energy_points
 from fastparam.summary.summarise import cell_depths
 from fastparam.summary.summary import Summary
+from fastparam.tunes.models import MODELS, Slice
 from fastparam.tunes.recipe import Recipe
 from fastparam.tunes.slices import in_slice
 from fastparam.tunes.tune import SliceTune, Tune
 
-__all__ = ["MIN_SHOWERS", "check_shower_maximum", "fit_slice", "fit_tune", "profiles_of", "radial_data"]
+__all__ = [
+    "ELECTROMAGNETIC",
+    "MIN_SHOWERS",
+    "check_shower_maximum",
+    "fit_slice",
+    "fit_tune",
+    "profiles_of",
+    "radial_data",
+]
 
 #: Fewer training showers than this cannot support a tune of a particle and slice (section 7 of the design).
 MIN_SHOWERS = 30
+
+#: Particles whose showers are gamma profiles.
+ELECTROMAGNETIC = (11, -11, 22)
+
+#: Components without which the sampler of the recipe `gflash` cannot work.
+SAMPLED_BY_GFLASH = ("response", "longitudinal", "spots", "layers", "radial")
 
 #: How far in X0 the mean shower maximum may be from ln(E / Ec) before energies are taken to be in a wrong unit.
 _MAXIMUM_TOLERANCE = 3.0
@@ -108,26 +124,28 @@ def fit_slice(
     """
     energy, visible = showers.particles.energy, showers.visible
     points = energy_points(energy)
-    profiles = profiles_of(geometry, showers)
-    components: dict[str, Fit] = {"response": response.fit(energy, visible)}
+    components: dict[str, Fit] = {}
     failed: dict[str, str] = {}
-    # Summaries for the reader: nothing is sampled from them.
-    try:
-        components["resolution"] = response.resolution(energy, visible)
-    except FitError as error:
-        failed["resolution"] = str(error)
-    try:
-        components["layer_response"] = layers.response(energy, showers.layer_energy, points, geometry.layer_ids)
-    except FitError as error:
-        failed["layer_response"] = str(error)
-    components["longitudinal"], single = longitudinal.shower_fits(profiles, points)
-    components["spots"] = spots.fit(single, energy, points)
-    components["layers"] = layers.fit(profiles, single.theta, points)
-    if "warp" in recipe.corrections:
-        deposits = spots.evaluate(components["spots"], energy)
-        main = profiles.of_medium(components["layers"].settings["main"])
-        components["warp"] = warp.fit(main, single.theta, deposits)
-    components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
+    classical_only = recipe.sampler == "gflash"
+    steps: list[Callable[[], dict[str, Fit]]] = [
+        lambda: {"response": response.fit(energy, visible)},
+        # Summaries for the reader: nothing is sampled from them.
+        lambda: {"resolution": response.resolution(energy, visible)},
+        lambda: {"layer_response": layers.response(energy, showers.layer_energy, points, geometry.layer_ids)},
+    ]
+    if pdg in ELECTROMAGNETIC:
+        steps.append(lambda: _classical(geometry, showers, recipe, points))
+    for step in steps:
+        try:
+            components |= step()
+        except FitError as error:
+            failed[str(error).partition(":")[0]] = str(error)
+    if classical_only and (missing := [name for name in SAMPLED_BY_GFLASH if name not in components]):
+        raise FitError("; ".join(dict.fromkeys(failed.values())) or f"{', '.join(missing)} could not be fitted")
+    tables: dict[str, Tables] = {}
+    if not classical_only:
+        found = MODELS[recipe.sampler](Slice(geometry, recipe, pdg, eta, showers, points, components))
+        tables, components = found.tables, components | found.components
     for name, component in components.items():
         if component.failed:
             at_limit = f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""
@@ -137,8 +155,24 @@ def fit_slice(
     )
     sparse = tuple(float(e) for e, n in zip(points.energy, points.counts, strict=True) if n < MIN_SHOWERS)
     return SliceTune(
-        pdg, eta, (float(energy.min()), float(energy.max())), angle, len(showers), components, failed, sparse
+        pdg, eta, (float(energy.min()), float(energy.max())), angle, len(showers), components, failed, sparse, tables
     )
+
+
+def _classical(geometry: Geometry, showers: Summary, recipe: Recipe, points: EnergyPoints) -> dict[str, Fit]:
+    """Fit gamma profiles and all that stands on them."""
+    energy = showers.particles.energy
+    profiles = profiles_of(geometry, showers)
+    components: dict[str, Fit] = {}
+    components["longitudinal"], single = longitudinal.shower_fits(profiles, points)
+    components["spots"] = spots.fit(single, energy, points)
+    components["layers"] = layers.fit(profiles, single.theta, points)
+    if "warp" in recipe.corrections:
+        deposits = spots.evaluate(components["spots"], energy)
+        main = profiles.of_medium(components["layers"].settings["main"])
+        components["warp"] = warp.fit(main, single.theta, deposits)
+    components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
+    return components
 
 
 def profiles_of(geometry: Geometry, showers: Summary) -> longitudinal.Profiles:

@@ -35,10 +35,15 @@ class Recipe(BaseModel):
 
     name: str
     description: str
-    sampler: Literal["gflash"]
+    sampler: Literal["gflash", "fastcalosim", "hybrid", "mosaic", "voxel", "library"]
     particles: list[int]
     radial_law: Literal["classical", "smooth"] = "smooth"
     corrections: list[Literal["warp"]] = []
+
+    @property
+    def needs_hits(self) -> bool:
+        """Whether single hits have to be kept when showers are summarised (`summary.deposits`)."""
+        return self.sampler != "gflash"
 
 
 def load_recipe(path_or_name: str | Path, directory: Path | None = None) -> Recipe:

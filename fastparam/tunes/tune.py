@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
 from fastparam.summary.binning import Binning
 from fastparam.tunes.recipe import Recipe
@@ -30,11 +31,14 @@ class SliceTune:
     n_showers : int
         Training showers.
     components : dict of str to Fit
-        "response", "resolution", "layer_response", "longitudinal", "spots", "layers", "radial".
+        Laws with few parameters: "response", "resolution", "layer_response"; of electromagnetic particles also
+        "longitudinal", "spots", "layers", "radial" and corrections.
     failed : dict of str to str
         Components that could not be fitted or whose fit is not valid, with the reason.
     sparse : tuple of float
         Energies in MeV of points with fewer than 30 training showers; they took part in the joint fits.
+    tables : dict of str to Tables
+        What the recipe's sampler reads beside or instead of the laws.
     """
 
     pdg: int
@@ -45,6 +49,7 @@ class SliceTune:
     components: dict[str, Fit]
     failed: dict[str, str] = field(default_factory=dict)
     sparse: tuple[float, ...] = ()
+    tables: dict[str, Tables] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

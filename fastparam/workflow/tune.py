@@ -140,9 +140,16 @@ def run(
     geometry, held = _geometry_of(source)
     chosen = load_recipe(recipe or geometry.config.recipe or DEFAULT_RECIPE, None if recipe else geometry.path.parent)
     if held is None:
-        showers = summarise_sample(geometry, progress=lambda f: progress("read and summarise", f))
+        showers = summarise_sample(
+            geometry, keep_hits=chosen.needs_hits, progress=lambda f: progress("read and summarise", f)
+        )
     else:
         showers = held
+        if chosen.needs_hits and showers.deposits is None:
+            raise UsageError(
+                f"{source}: holds no single hits, which the recipe {chosen.name} is fitted to; summarise again with"
+                f" `recipe: {chosen.name}` in geometry.yaml, or tune with --recipe gflash"
+            )
     done("read and summarise")
     check_shower_maximum(geometry, showers)
     slices = _slices(geometry, showers, eta)

@@ -1,0 +1,54 @@
+"""What each sampler needs beside the classical laws: one function per sampler that fits it to a slice's showers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
+from fastparam.geometry.detector import Geometry
+from fastparam.summary.points import EnergyPoints
+from fastparam.summary.summary import Summary
+from fastparam.tunes.recipe import Recipe
+
+__all__ = ["MODELS", "Fitted", "Slice"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The training showers of one particle in one eta slice, and what was fitted to them so far.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    recipe : Recipe
+    pdg : int
+    eta : tuple of float, or None
+        Edges of the slice.
+    showers : Summary
+    points : EnergyPoints
+        Of the showers.
+    components : dict of str to Fit
+        Laws fitted already: the response, and of electromagnetic particles the classical ones.
+    """
+
+    geometry: Geometry
+    recipe: Recipe
+    pdg: int
+    eta: tuple[float, float] | None
+    showers: Summary
+    points: EnergyPoints
+    components: dict[str, Fit]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a model adds to a slice: tables to sample from, and laws that explain them."""
+
+    tables: dict[str, Tables]
+    components: dict[str, Fit]
+
+
+#: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
+MODELS: dict[str, Callable[[Slice], Fitted]] = {}

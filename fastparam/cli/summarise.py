@@ -26,10 +26,14 @@ def summarise(
     from fastparam.geometry.load import load_geometry
     from fastparam.hits.layout import sample_files
     from fastparam.summary import save_summary, summarise_sample
+    from fastparam.tunes.recipe import DEFAULT_RECIPE, load_recipe
 
     loaded = load_geometry(geometry)
+    recipe = load_recipe(loaded.config.recipe or DEFAULT_RECIPE, loaded.path.parent)
     with progress_bar() as bar:
-        summary = summarise_sample(loaded, part=wanted, progress=lambda f: bar("read and summarise", f))
+        summary = summarise_sample(
+            loaded, part=wanted, keep_hits=recipe.needs_hits, progress=lambda f: bar("read and summarise", f)
+        )
         save_summary(output, summary, loaded)
     raw = sum(file.path.stat().st_size for file in sample_files(loaded))
     facts: dict[str, Any] = {

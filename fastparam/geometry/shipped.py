@@ -1,4 +1,4 @@
-"""Geometries and recipes that come with the package, by name; in an installed wheel and in a source checkout."""
+"""Geometries, recipes and tunes that come with the package, by name; in an installed wheel and in a source checkout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fastparam.errors import FastparamError, GeometryError, near
 
-__all__ = ["find_geometry", "find_recipe", "shipped_geometries", "shipped_recipes"]
+__all__ = ["find_geometry", "find_recipe", "shipped_geometries", "shipped_recipes", "shipped_tunes"]
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -25,6 +25,11 @@ def shipped_geometries() -> dict[str, Path]:
 def shipped_recipes() -> dict[str, Path]:
     """Return the file of every shipped recipe by name."""
     return {p.stem: p for p in sorted(_root("recipes", "tuning/recipes").glob("*.yaml"))}
+
+
+def shipped_tunes() -> dict[str, Path]:
+    """Return the file of every shipped tune by name."""
+    return {p.name.removesuffix(".tune.h5"): p for p in sorted(_root("tunes", "tuning/tunes").glob("*.tune.h5"))}
 
 
 def find_geometry(path_or_name: str | Path) -> Path:

@@ -20,6 +20,7 @@ from fastparam.files import atomic_output, digest
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.load import dump_geometry, parse_geometry
+from fastparam.geometry.shipped import shipped_tunes
 from fastparam.summary.binning_file import read_binning, write_binning
 from fastparam.tunes.recipe import Recipe
 from fastparam.tunes.tune import SliceTune, Tune
@@ -63,7 +64,7 @@ def save_tune(path: Path, tune: Tune) -> None:
 
 
 def load_tune(path: Path) -> Tune:
-    """Read a tune file.
+    """Read a tune: a file, else a shipped tune's name.
 
     Raises
     ------
@@ -75,6 +76,8 @@ def load_tune(path: Path) -> Tune:
     FastparamWarning
         If the parameters changed since the file was written.
     """
+    if not path.exists() and str(path) in (shipped := shipped_tunes()):
+        path = shipped[str(path)]
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.h5")]
         raise InputError(

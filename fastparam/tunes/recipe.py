@@ -12,7 +12,10 @@ from pydantic_core import ErrorDetails
 from fastparam.errors import UsageError, near
 from fastparam.geometry.shipped import find_recipe
 
-__all__ = ["Recipe", "load_recipe"]
+__all__ = ["DEFAULT_RECIPE", "Recipe", "load_recipe"]
+
+#: The shipped recipe that is taken where neither the user nor geometry.yaml names one.
+DEFAULT_RECIPE = "gflash"
 
 
 class Recipe(BaseModel):

@@ -23,14 +23,12 @@ from fastparam.hits.layout import sample_files
 from fastparam.summary import Summary, load_summary, summarise_sample
 from fastparam.tunes.file import tune_digest
 from fastparam.tunes.fitting import check_shower_maximum, fit_tune
-from fastparam.tunes.recipe import load_recipe
+from fastparam.tunes.recipe import DEFAULT_RECIPE, load_recipe
 from fastparam.tunes.slices import eta_slices
 from fastparam.workflow.report import fit_sections, kernel_section
 from fastparam.workflow.validate import cross_validate, kernel_limit, validate
 
-__all__ = ["DEFAULT_RECIPE", "TuneResult", "run", "tune"]
-
-DEFAULT_RECIPE = "gflash"
+__all__ = ["TuneResult", "run", "tune"]
 
 Rows = Literal["all", "even", "odd"]
 Progress = Callable[[str, float], None]

@@ -1,0 +1,239 @@
+"""Smoothed empirical copula: how the features of a shower hang together, and how each of them is distributed.
+
+The model and its formulas are in `shapes.empirical_copula`. What is stored:
+
+* marginals: per energy point and feature the probability of an exact zero and quantiles of the rest;
+* the scores of training showers, in steps of 1/30, after the dependence on the phase of an accordion was taken out;
+* a factor model of their correlation matrix, V V^T + d^2, of as many factors as hold most of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from fastparam.fit.tables import Tables
+from fastparam.summary.points import EnergyPoints
+
+__all__ = ["KINDS", "Copula", "Features", "fit", "scores_of"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Ways in which features can depend on each other: stored showers, their correlations only, or not at all.
+KINDS = ("empirical", "gaussian", "independent")
+
+#: Scores are stored as bytes in these steps, quantiles at these scores.
+STEP = 1.0 / 30.0
+_KNOTS = np.linspace(-3.2, 3.2, 41)
+
+#: Features whose zeros are no atom but undefined get a random score; factors hold at most so many dimensions.
+_MAX_FACTORS = 40
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is known of n showers.
+
+    Attributes
+    ----------
+    values : float64 array (n, k)
+        NaN where a feature is undefined (where an empty ring lies, say): its score is then random.
+    positive : bool array (k,)
+        Positive features with an atom at exactly 0; the others have any sign and no atom.
+    """
+
+    values: Floats
+    positive: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Copula:
+    """The arrays that `shapes.empirical_copula` draws from; see there."""
+
+    ln_e: Floats
+    zero: Floats
+    quantiles: Floats
+    first: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.int8]
+    factors: Floats
+    unique: Floats
+    waves: Floats
+    scale: Floats
+    positive: npt.NDArray[np.bool_]
+
+    @property
+    def start(self) -> float:
+        """Score of the first stored quantile."""
+        return float(_KNOTS[0])
+
+    @property
+    def spacing(self) -> float:
+        """Distance of the scores of stored quantiles."""
+        return float(_KNOTS[1] - _KNOTS[0])
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return compact arrays to store; `from_tables` reads them."""
+        low = self.quantiles.min(axis=(0, 2))
+        span = np.maximum(self.quantiles.max(axis=(0, 2)) - low, 1e-12)
+        packed = np.round((self.quantiles - low[:, None]) / span[:, None] * 65535.0).astype(np.uint16)
+        return {
+            "copula_ln_e": self.ln_e,
+            "copula_zero": self.zero.astype(np.float32),
+            "copula_quantiles": packed,
+            "copula_low": low.astype(np.float32),
+            "copula_span": span.astype(np.float32),
+            "copula_first": self.first,
+            "copula_scores": self.scores,
+            "copula_factors": self.factors.astype(np.float16),
+            "copula_unique": self.unique.astype(np.float16),
+            "copula_waves": self.waves.astype(np.float32),
+            "copula_scale": self.scale.astype(np.float32),
+            "copula_positive": self.positive,
+        }
+
+    @classmethod
+    def from_tables(cls, tables: Tables) -> Copula:
+        """Build from tables that hold what `to_arrays` returned."""
+        low, span = tables["copula_low"].astype(np.float64), tables["copula_span"].astype(np.float64)
+        quantiles = low[:, None] + span[:, None] * (tables["copula_quantiles"].astype(np.float64) / 65535.0)
+        return cls(
+            tables["copula_ln_e"].astype(np.float64),
+            tables["copula_zero"].astype(np.float64),
+            np.ascontiguousarray(quantiles),
+            tables["copula_first"].astype(np.int64),
+            tables["copula_scores"],
+            tables["copula_factors"].astype(np.float64),
+            tables["copula_unique"].astype(np.float64),
+            tables["copula_waves"].astype(np.float64),
+            tables["copula_scale"].astype(np.float64),
+            tables["copula_positive"],
+        )
+
+
+def fit(
+    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 1500
+) -> Copula:
+    """Fit marginals and copula.
+
+    Parameters
+    ----------
+    features : Features
+        Of n showers.
+    points : EnergyPoints
+        Of the same showers.
+    energy : float64 array (n,)
+        Kinetic energies in MeV.
+    phase : float64 array (n,), optional
+        2 pi (phi modulo pitch)/pitch where the detector has a modulation.
+    max_scores : int
+        Showers whose scores are stored; evenly from all energy points.
+    """
+    n, k = features.values.shape
+    zero, quantiles = _marginals(features, points)
+    z = scores_of(features, points)
+    ln_e = np.log(energy / 10_000.0)
+    waves, scale = np.zeros((0, 8)), np.ones(k)
+    if phase is not None:
+        waves, scale, z = _take_out_phase(z, ln_e, phase)
+    factors, unique = _factors(z)
+    order, first = _stored(points, max_scores)
+    stored = np.clip(np.round(z[order] / STEP), -127, 127).astype(np.int8)
+    return Copula(
+        np.log(points.energy), zero, quantiles, first, stored, factors, unique, waves, scale, features.positive
+    )
+
+
+def scores_of(features: Features, points: EnergyPoints, *, seed: int = 1) -> Floats:
+    """Return normal scores within each energy point, shape (n, k): ties and undefined values in random order."""
+    rng = np.random.default_rng(seed)
+    z = np.empty_like(features.values)
+    for p in range(len(points)):
+        rows = np.flatnonzero(points.point == p)
+        values = features.values[rows]
+        tied = rng.random(values.shape)
+        order = np.lexsort((tied, np.nan_to_num(values)), axis=0)
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.arange(len(rows))[:, None] * np.ones((1, values.shape[1]), dtype=int), axis=0)
+        z[rows] = special.ndtri((rank + 0.5) / len(rows))
+        undefined = np.isnan(values)
+        if undefined.any():
+            for j in np.flatnonzero(undefined.any(axis=0)):
+                gone = undefined[:, j]
+                known = rows[~gone]
+                if len(known):
+                    inner = np.argsort(np.argsort(values[~gone, j], kind="stable"), kind="stable")
+                    z[known, j] = special.ndtri((inner + 0.5) / len(known))
+                z[rows[gone], j] = rng.standard_normal(int(gone.sum()))
+    return z
+
+
+def _marginals(features: Features, points: EnergyPoints) -> tuple[Floats, Floats]:
+    """Probability of zero (P, k) and quantiles of the rest (P, k, K)."""
+    n_points, k = len(points), features.values.shape[1]
+    zero, quantiles = np.zeros((n_points, k)), np.zeros((n_points, k, len(_KNOTS)))
+    known = np.zeros((n_points, k), dtype=bool)
+    u = special.ndtr(_KNOTS)
+    for p in range(n_points):
+        values = features.values[points.point == p]
+        for j in range(k):
+            x = values[:, j]
+            x = x[~np.isnan(x)]
+            if features.positive[j]:
+                zero[p, j] = 1.0 if not len(x) else float((x <= 0).mean())
+                x = np.log(x[x > 0])
+            if len(x):
+                known[p, j] = True
+                quantiles[p, j] = np.quantile(x, u, method="hazen")
+    for j in range(k):
+        # Where a feature has no values at a point, those of the nearest point stand in.
+        have = np.flatnonzero(known[:, j])
+        for p in np.flatnonzero(~known[:, j]):
+            if len(have):
+                quantiles[p, j] = quantiles[have[np.argmin(np.abs(have - p))], j]
+    return zero, quantiles
+
+
+def _take_out_phase(z: Floats, ln_e: Floats, phase: Floats) -> tuple[Floats, Floats, Floats]:
+    """Regress scores on waves of the phase; return coefficients (k, 8), widths of residuals (k,), residuals / widths."""
+    waves = np.stack([np.cos(phase), np.sin(phase), np.cos(2 * phase), np.sin(2 * phase)], axis=1)
+    design = np.concatenate([waves, ln_e[:, None] * waves], axis=1)
+    if len(np.unique(np.round(ln_e, 3))) == 1:
+        design[:, 4:] = 0.0
+    coefficients = np.linalg.lstsq(design, z, rcond=None)[0]
+    residual = z - design @ coefficients
+    scale = residual.std(axis=0)
+    scale[scale <= 0] = 1.0
+    return np.ascontiguousarray(coefficients.T), scale, residual / scale
+
+
+def _factors(z: Floats) -> tuple[Floats, Floats]:
+    """Factor model of the correlation matrix: V (r, k) of the leading components, d (k,) of what is left."""
+    correlation = z.T @ z / len(z)
+    width = np.sqrt(np.maximum(np.diag(correlation), 1e-12))
+    correlation = correlation / np.outer(width, width)
+    value, vector = np.linalg.eigh(correlation)
+    # Components above what independent features of so few showers would show (Marchenko-Pastur edge).
+    edge = (1.0 + np.sqrt(z.shape[1] / len(z))) ** 2
+    rank = int(min(max((value > edge).sum(), 1), _MAX_FACTORS, z.shape[1]))
+    factors = (vector[:, -rank:] * np.sqrt(np.maximum(value[-rank:], 0.0))).T
+    left = 1.0 - (factors**2).sum(axis=0)
+    over = left < 0.0
+    if over.any():
+        factors[:, over] /= np.sqrt((factors[:, over] ** 2).sum(axis=0))
+    return np.ascontiguousarray(factors), np.sqrt(np.maximum(left, 0.0))
+
+
+def _stored(points: EnergyPoints, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Showers whose scores are stored, point by point, and where each point begins."""
+    chosen = []
+    share = min(1.0, most / max(len(points.point), 1))
+    for p in range(len(points)):
+        rows = np.flatnonzero(points.point == p)
+        keep = max(1, int(np.ceil(share * len(rows))))
+        chosen.append(rows[np.linspace(0, len(rows) - 1, keep).astype(np.int64)])
+    first = np.concatenate([[0], np.cumsum([len(c) for c in chosen])]).astype(np.int64)
+    return np.concatenate(chosen), first

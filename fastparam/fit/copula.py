@@ -132,7 +132,7 @@ def fit(
     max_scores : int
         Showers whose scores are stored; evenly from all energy points.
     """
-    n, k = features.values.shape
+    k = features.values.shape[1]
     zero, quantiles = _marginals(features, points)
     z = scores_of(features, points)
     ln_e = np.log(energy / 10_000.0)
@@ -191,14 +191,14 @@ def _marginals(features: Features, points: EnergyPoints) -> tuple[Floats, Floats
     for j in range(k):
         # Where a feature has no values at a point, those of the nearest point stand in.
         have = np.flatnonzero(known[:, j])
-        for p in np.flatnonzero(~known[:, j]):
+        for empty in np.flatnonzero(~known[:, j]):
             if len(have):
-                quantiles[p, j] = quantiles[have[np.argmin(np.abs(have - p))], j]
+                quantiles[empty, j] = quantiles[have[np.argmin(np.abs(have - empty))], j]
     return zero, quantiles
 
 
 def _take_out_phase(z: Floats, ln_e: Floats, phase: Floats) -> tuple[Floats, Floats, Floats]:
-    """Regress scores on waves of the phase; return coefficients (k, 8), widths of residuals (k,), residuals / widths."""
+    """Regress scores on waves of the phase; return coefficients (k, 8), widths (k,) and residuals in units of them."""
     waves = np.stack([np.cos(phase), np.sin(phase), np.cos(2 * phase), np.sin(2 * phase)], axis=1)
     design = np.concatenate([waves, ln_e[:, None] * waves], axis=1)
     if len(np.unique(np.round(ln_e, 3))) == 1:

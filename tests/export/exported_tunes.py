@@ -39,12 +39,13 @@ def curved(part: SliceTune) -> SliceTune:
     return replace(part, components={**parts, "warp": WARP})
 
 
-def two_slices() -> Tune:
-    """Photons and electrons of a barrel in two slices of eta with a gap between them; the laws differ."""
+def slices() -> Tune:
+    """Photons and electrons of a barrel in slices of eta with gaps between them; the laws differ."""
     geometry = handmade.detector("barrel")
     return handmade.tune(
         geometry,
         handmade.part(geometry, pdg=11, eta=(0.20, 0.25), visible=0.05, core=0.10),
+        handmade.part(geometry, pdg=11, eta=(0.28, 0.36), visible=0.07, tail=1.5),
         handmade.part(geometry, pdg=11, eta=(0.40, 0.45), visible=0.08, core=0.20, spots=300.0, weight=0.5),
         curved(handmade.part(geometry, pdg=22, eta=(0.20, 0.25), factor=1.4)),
         classical(handmade.part(geometry, pdg=22, eta=(0.40, 0.45))),
@@ -87,7 +88,7 @@ def single(detector: str, pdg: int) -> Tune:
 
 
 TUNES: dict[str, Callable[[], Tune]] = {
-    "barrel": two_slices,
+    "barrel": slices,
     "block": block,
     "stack": stack,
     "two_media": two_media,

@@ -74,7 +74,7 @@ def test_the_steering_fragment_is_python_and_names_the_particles_of_the_tune(tmp
 
 
 def test_the_readme_says_what_was_tuned(tmp_path: Path) -> None:
-    tune = exported_tunes.two_slices()
+    tune = exported_tunes.slices()
     export_geant4(tune, tmp_path / "cpp")
     text = (tmp_path / "cpp" / "README.md").read_text()
     assert "| e-, e+ | 1 to 100 | eta 0.2 to 0.25 | 500 |" in text

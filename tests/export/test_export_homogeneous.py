@@ -155,7 +155,7 @@ def test_a_warp_is_left_out_with_its_size() -> None:
         (exported_tunes.stack, "passive layers"),
         (exported_tunes.two_media, "more than one active medium"),
         (lambda: exported_tunes.single("block", 22), "electrons and positrons only"),
-        (exported_tunes.two_slices, "passive layers"),
+        (exported_tunes.slices, "passive layers"),
     ],
 )
 def test_calorimeters_of_another_kind_are_told_apart(tune: object, reason: str) -> None:

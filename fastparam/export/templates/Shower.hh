@@ -117,30 +117,35 @@ class Shower {
     return fWeight > 0.0 ? (1.0 - fWeight) * lower + fWeight * law(*fUpper) : lower;
   }
 
-  /// Find the slices that serve a particle: two neighbours in a gap between slices, else twice the same.
+  /// Find the slices that serve a particle: in a barrel the two between whose middles it lies, else twice the same.
   Verdict Choose(int pdg, double energy, const double* u) {
     int served = 0;
     for (int k = 0; k < kSlices && served == 0; ++k) served = kTune[k].pdg == pdg ? pdg : 0;
     for (int k = 0; k < kSlices && served == 0; ++k) served = kTune[k].pdg == -pdg ? -pdg : 0;
     if (served == 0) return Verdict::kParticle;
     const double eta = kBarrel ? std::asinh(u[2] / std::hypot(u[0], u[1])) : 0.0;
-    const Slice *first = nullptr, *below = nullptr, *above = nullptr;  // slices of a particle are in the order of eta
-    for (const Slice& slice : kTune) {
+    const auto middle = [](const Slice* s) { return 0.5 * (s->etaLow + s->etaHigh); };
+    const Slice *first = nullptr, *last = nullptr, *below = nullptr, *above = nullptr;
+    for (const Slice& slice : kTune) {  // slices of a particle are in the order of eta
       if (slice.pdg != served) continue;
       if (first == nullptr) first = &slice;
-      if (below == nullptr || slice.etaLow <= eta) below = &slice;
-      above = &slice;
+      last = &slice;
+      if (below == nullptr || middle(&slice) <= eta) {
+        below = &slice;
+        above = nullptr;
+      } else if (above == nullptr) {
+        above = &slice;
+      }
     }
     if (kBarrel && !(eta >= first->etaLow - kEtaMargin * (first->etaHigh - first->etaLow) &&
-                     eta <= above->etaHigh + kEtaMargin * (above->etaHigh - above->etaLow))) {
+                     eta <= last->etaHigh + kEtaMargin * (last->etaHigh - last->etaLow))) {
       return Verdict::kEta;
     }
     fLower = fUpper = below;
     fWeight = 0.0;
-    if (kBarrel && eta > below->etaHigh && below != above) {
-      fUpper = below + 1;
-      while (fUpper->pdg != served) ++fUpper;
-      fWeight = (eta - below->etaHigh) / (fUpper->etaLow - below->etaHigh);
+    if (kBarrel && above != nullptr && eta > middle(below)) {
+      fUpper = above;
+      fWeight = (eta - middle(below)) / (middle(above) - middle(below));
     }
     const auto covers = [energy](const Slice& s) {
       return s.energyLow * (1.0 - kEnergyMargin) <= energy && energy <= s.energyHigh * (1.0 + kEnergyMargin);

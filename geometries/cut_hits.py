@@ -21,18 +21,25 @@ import uproot
 
 HERE = Path(__file__).parent
 
-#: Showers per nominal momentum 1, 2, 4, 8, 16, 32, 65 GeV/c; even numbers, half of them for training.
+#: Showers per nominal momentum, from low to high; even numbers, half of them for training. Electrons and photons have
+#: 1, 2, 4, 8, 16, 32 and 65 GeV/c, pions 2 to 65 in the accordion and 2 to 131 GeV/c in the hadron calorimeter.
 SHOWERS = {
-    "lar_accordion": (48, 44, 34, 28, 22, 16, 12),
-    "siw": (108, 96, 84, 72, 54, 38, 26),
-    "pbwo4": (44, 40, 32, 26, 20, 14, 10),
+    "lar_accordion": {
+        "photons": (48, 44, 34, 28, 22, 16, 12),
+        "electrons": (48, 44, 34, 28, 22, 16, 12),
+        "pions": (100, 80, 56, 36, 22, 12),
+    },
+    "siw": {"photons": (108, 96, 84, 72, 54, 38, 26), "electrons": (108, 96, 84, 72, 54, 38, 26)},
+    "pbwo4": {"photons": (44, 40, 32, 26, 20, 14, 10), "electrons": (44, 40, 32, 26, 20, 14, 10)},
+    "fehcal": {"pions": (118, 98, 82, 64, 44, 26, 12)},
 }
 
-#: File made -> file it is cut from.
+#: File made -> file it is cut from, without the ending.
 FILES = {
-    "lar_accordion": {"photons.root": "photons_eta020.root", "electrons.root": "electrons_eta020.root"},
-    "siw": {"photons.root": "photons.root", "electrons.root": "electrons.root"},
-    "pbwo4": {"photons.root": "photons.root", "electrons.root": "electrons.root"},
+    "lar_accordion": {kind: f"{kind}_eta020" for kind in ("photons", "electrons", "pions")},
+    "siw": {kind: kind for kind in ("photons", "electrons")},
+    "pbwo4": {kind: kind for kind in ("photons", "electrons")},
+    "fehcal": {"pions": "pions"},
 }
 
 
@@ -66,6 +73,15 @@ def cut_jagged(source: Path, target: Path, tree: str, hits: str, energy: str, co
         file[tree].extend(columns)
 
 
+def cut_ntuple(source: Path, target: Path, counts: tuple[int, ...]) -> None:
+    """Cut an RNTuple with a row per shower."""
+    with uproot.open(source) as file:
+        data = file["showers"].arrays()
+    rows = chosen_rows(data["energy"].to_numpy(), counts)
+    with uproot.recreate(target, compression=uproot.LZMA(9)) as file:
+        file.mkrntuple("showers", {name: ak.to_packed(data[name][rows]) for name in data.fields})
+
+
 def cut_joined(source: Path, target: Path, counts: tuple[int, ...]) -> None:
     """Cut two flat trees joined by `event`, which is numbered anew."""
     with uproot.open(source) as file:
@@ -87,15 +103,21 @@ def cut_joined(source: Path, target: Path, counts: tuple[int, ...]) -> None:
 def main(source: Path, names: list[str]) -> None:
     """Cut the files of the named detectors, by default of all."""
     for name in names or FILES:
-        for made, origin in FILES[name].items():
-            target = HERE / name / "hits" / made
+        for kind, origin in FILES[name].items():
+            whole, target, counts = (
+                source / name / f"{origin}.root",
+                HERE / name / "hits" / f"{kind}.root",
+                SHOWERS[name][kind],
+            )
             target.parent.mkdir(exist_ok=True)
             if name == "pbwo4":
-                cut_joined(source / name / origin, target, SHOWERS[name])
+                cut_joined(whole, target, counts)
             elif name == "siw":
-                cut_jagged(source / name / origin, target, "events", "SimHit", "MC_E", SHOWERS[name])
+                cut_jagged(whole, target, "events", "SimHit", "MC_E", counts)
+            elif name == "fehcal":
+                cut_ntuple(whole, target, counts)
             else:
-                cut_jagged(source / name / origin, target, "showers", "hit", "energy", SHOWERS[name])
+                cut_jagged(whole, target, "showers", "hit", "energy", counts)
             print(f"{target.relative_to(HERE)}: {target.stat().st_size / 1e6:.2f} MB")
 
 

@@ -16,7 +16,7 @@ from fastparam.geometry.materials import BUILTIN, ELEMENTS
 from fastparam.geometry.problems import Location, Problem, suggest
 from fastparam.geometry.schema import (
     BinningRegion,
-    CellSize,
+    Cells,
     Count,
     LayerId,
     MaterialSpec,
@@ -197,7 +197,7 @@ def _references(raw: Mapping[str, Any], entries: list[_Entry]) -> Iterator[Probl
     if any(entry.ids is None for entry in entries) or len(ids) < len(listed):
         return
     used: list[tuple[Location, list[int]]] = []
-    used += [(("cells", i), [i]) for i in _read(dict[LayerId, CellSize], raw.get("cells")) or ()]
+    used += [(("cells", i), [i]) for i in _read(Cells, raw.get("cells")) or ()]
     modulation = _read(Modulation, raw.get("modulation"))
     if modulation is not None:
         used += [(("modulation", "layers", n), [i]) for n, i in enumerate(modulation.layers)]

@@ -20,6 +20,7 @@ from fastparam.geometry.expression import evaluate
 __all__ = [
     "BinningRegion",
     "CellSize",
+    "Cells",
     "GeometryConfig",
     "Layer",
     "LayerBins",
@@ -377,6 +378,22 @@ class Stock(_Model):
     visible_fraction: Positive | None = None
 
 
+def _by_id(value: Any) -> Any:
+    """Write out keys such as 0-59, which stand for all layers of a stack."""
+    if not isinstance(value, dict):
+        return value
+    found: dict[Any, Any] = {}
+    for key, entry in value.items():
+        for one in _id_list(key) if isinstance(key, str) else [key]:
+            if one in found:
+                _fail(f"layer {one} is given twice, the second time by {key!r}; keep one")
+            found[one] = entry
+    return found
+
+
+Cells = Annotated[dict[LayerId, CellSize], BeforeValidator(_by_id)]
+
+
 class GeometryConfig(_Model):
     """A geometry.yaml as validated."""
 
@@ -386,7 +403,7 @@ class GeometryConfig(_Model):
     materials: dict[str, MaterialSpec] = Field(default_factory=dict)
     layers: Annotated[list[LayerEntry], AfterValidator(_not_empty)]
     energy_is: Literal["kinetic", "total", "momentum"] = "kinetic"
-    cells: dict[LayerId, CellSize] | None = None
+    cells: Cells | None = None
     binning: list[BinningRegion] | None = None
     modulation: Modulation | None = None
     samples: list[Sample] = Field(default_factory=list)

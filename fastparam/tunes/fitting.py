@@ -14,12 +14,13 @@ from fastparam.fit import layers, longitudinal, radial, response, spots, warp
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
+from fastparam.geometry.shipped import shipped_recipes
 from fastparam.particles import particle_name
 from fastparam.summary.points import EnergyPoints, energy_points
 from fastparam.summary.summarise import cell_depths
 from fastparam.summary.summary import Summary
 from fastparam.tunes.models import MODELS, Slice
-from fastparam.tunes.recipe import Recipe
+from fastparam.tunes.recipe import Recipe, load_recipe
 from fastparam.tunes.slices import in_slice
 from fastparam.tunes.tune import SliceTune, Tune
 
@@ -86,10 +87,7 @@ def fit_tune(
     excluded: list[str] = []
     for pdg in present if pdgs is None else pdgs:
         if pdg not in recipe.particles:
-            excluded.append(
-                f"{particle_name(pdg)}: the recipe {recipe.name} describes"
-                f" {', '.join(particle_name(p) for p in recipe.particles)} only"
-            )
+            excluded.append(_not_described(pdg, recipe))
             continue
         for eta in slices if slices is not None else [None]:
             label = particle_name(pdg) + ("" if eta is None else f", eta {eta[0]:g} to {eta[1]:g}")
@@ -110,6 +108,18 @@ def fit_tune(
     if not parts:
         raise FitError("nothing could be tuned; " + "; ".join(excluded or ["the sample has no showers"]))
     return Tune(geometry.name, geometry, recipe, summary.binning, tuple(parts), tuple(excluded), provenance or {})
+
+
+def _not_described(pdg: int, recipe: Recipe) -> str:
+    """Say why a recipe leaves a particle out, and which shipped recipes take it."""
+    reason = (
+        f"{particle_name(pdg)}: the recipe {recipe.name} describes"
+        f" {', '.join(particle_name(p) for p in recipe.particles)} only"
+    )
+    if recipe.sampler == "gflash" and pdg not in ELECTROMAGNETIC:
+        reason += ": gamma-function profiles are for electromagnetic particles"
+    others = [name for name, path in shipped_recipes().items() if pdg in load_recipe(path).particles]
+    return reason + (f"; recipes that describe it: {', '.join(others)}" if others else "")
 
 
 def fit_slice(

@@ -61,10 +61,13 @@ def vary(tune: Tune, component: str, n_sigma: float, eigenvector: int = 0) -> Tu
     """
     if component not in SAMPLED:
         raise UsageError(f"no component '{component}'{near(component, SAMPLED)}; expected one of {', '.join(SAMPLED)}")
+    if not any(component in part.components for part in tune.slices):
+        raise UsageError(f"the tune has no {component}; its recipe {tune.recipe.name} leaves it out")
     parts = []
     for part in tune.slices:
-        if component not in part.components:
-            raise UsageError(f"the tune has no {component}; its recipe {tune.recipe.name} leaves it out")
+        if component not in part.components:  # e.g. pions have no longitudinal law
+            parts.append(part)
+            continue
         fit = part.components[component]
         _, shift = eigenvectors(fit)
         if not 0 <= eigenvector < len(shift):

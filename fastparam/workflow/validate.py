@@ -19,7 +19,7 @@ from fastparam.generate.domain import ENERGY_MARGIN, plan
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.particles import particle_name
 from fastparam.summary import Summary, concatenate, energy_points
-from fastparam.tunes.fitting import fit_tune, profiles_of
+from fastparam.tunes.fitting import ELECTROMAGNETIC, fit_tune, profiles_of
 from fastparam.tunes.slices import in_slice
 from fastparam.tunes.tune import Tune
 
@@ -115,6 +115,8 @@ def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for part in tune.slices:
+        if part.pdg not in ELECTROMAGNETIC:  # nobody describes hadron showers by gamma profiles
+            continue
         own = (showers.particles.pdg == part.pdg) & in_slice(showers.particles.eta, part.eta)
         group = showers.take(own & (showers.visible > 0))
         if len(group) < 30:

@@ -29,8 +29,8 @@ def test_json_is_one_document_with_the_same_numbers(capsys):
     assert facts["materials"]["lAr"]["X0"] == pytest.approx(140.0, rel=1e-3)
     assert facts["medium"]["Ec"] == pytest.approx(10.56, rel=1e-3)
     assert facts["samples"][0]["units"] == {"energy": "MeV", "length": "mm"}
-    assert facts["found"]["rows"] == 408
-    assert {point[0] for point in facts["found"]["points"]} == {11, 22}
+    assert facts["found"]["rows"] == 204 + 204 + 306
+    assert {point[0] for point in facts["found"]["points"]} == {11, 22, 211}
     assert facts["found"]["problems"] == []
 
 

@@ -56,7 +56,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path, capsys):
     assert main(["init", str(tmp_path / "new"), "--from", "siv"]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
-    assert "(did you mean 'siw'?); shipped: lar_accordion, pbwo4, siw" in captured.err
+    assert "(did you mean 'siw'?); shipped: fehcal, lar_accordion, pbwo4, siw" in captured.err
     assert not (tmp_path / "new").exists()
 
 

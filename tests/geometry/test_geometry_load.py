@@ -48,6 +48,12 @@ def errors(text: str) -> str:
     return str(caught.value)
 
 
+def test_cells_of_a_whole_stack_are_given_by_a_range_of_ids():
+    cells = load_geometry("fehcal").config.cells
+    assert sorted(cells) == list(range(60))
+    assert {(cell.x, cell.y) for cell in cells.values()} == {(30.0, 30.0)}
+
+
 def test_every_key_of_the_schema_is_understood():
     config = parse_geometry(VALID, Path("toy.yaml")).config
     assert config.name == "toy"
@@ -124,6 +130,8 @@ ONE_ERROR = [
     ),
     ("5: {eta: 0.05", "6: {eta: 0.05", ["cells[6]: there is no active layer with id 6; expected ids out of 0, 5"]),
     ("eta: 0.05, phi: 0.1", "eta: 0.05, x: 0.1", ["cells[5]: expected {eta: ..., phi: ...} or {x: ..., y: ...}"]),
+    ("5: {eta: 0.05", "5-6: {eta: 0.05", ["cells[6]: there is no active layer with id 6; expected ids out of 0, 5"]),
+    ("{0: {eta: 0.025", "{0-5: {eta: 0.025", ["cells: layer 5 is given twice, the second time by 5"]),
     ("layers: [0]}", "layers: [0, 7]}", ["modulation.layers[1]: there is no active layer with id 7"]),
     ("pitch: 2*pi/1024", "pitch: 2*pj/1024", ["modulation.pitch: 'pj' is not arithmetic"]),
     ("r_edges: [0, 5, 10]", "r_edges: [0, 5, 5]", ["binning[0].layers[0].r_edges: found [0.0, 5.0, 5.0]"]),

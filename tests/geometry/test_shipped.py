@@ -9,8 +9,20 @@ from fastparam.geometry.load import load_geometry
 from fastparam.geometry.materials import BUILTIN
 from fastparam.geometry.shipped import find_geometry, find_recipe, shipped_geometries
 
-NAMES = ["lar_accordion", "pbwo4", "siw"]
-TREES = {"lar_accordion": ("showers", "energy"), "pbwo4": ("primaries", "ekin"), "siw": ("events", "MC_E")}
+NAMES = ["fehcal", "lar_accordion", "pbwo4", "siw"]
+TREES = {
+    "fehcal": ("showers", "energy"),
+    "lar_accordion": ("showers", "energy"),
+    "pbwo4": ("primaries", "ekin"),
+    "siw": ("events", "MC_E"),
+}
+#: Files and the number of their energies.
+HITS = {
+    "fehcal": {"pions.root": 7},
+    "lar_accordion": {"photons.root": 7, "electrons.root": 7, "pions.root": 6},
+    "pbwo4": {"photons.root": 7, "electrons.root": 7},
+    "siw": {"photons.root": 7, "electrons.root": 7},
+}
 
 
 def test_the_shipped_geometries_are_found_by_name():
@@ -27,7 +39,7 @@ def test_a_path_wins_over_a_name(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(GeometryError, match=r"did you mean 'pbwo4'\?\); shipped: lar_accordion, pbwo4, siw"):
+    with pytest.raises(GeometryError, match=r"did you mean 'pbwo4'\?\); shipped: fehcal, lar_accordion, pbwo4, siw"):
         find_geometry("pbw04")
     with pytest.raises(FastparamError, match="no such file, and no shipped recipe"):
         find_recipe("no_such_recipe")
@@ -39,17 +51,17 @@ def test_a_recipe_may_lie_beside_the_geometry(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hits_are_small_and_both_parities_hold_every_energy_of_both_particles(name):
+def test_hits_are_small_and_both_parities_hold_every_energy_of_every_particle(name):
     folder = shipped_geometries()[name].parent
     files = sorted((folder / "hits").iterdir())
-    assert sum(path.stat().st_size for path in files) < 3_000_000
-    assert {path.name for path in files} == {"photons.root", "electrons.root"}
+    assert sum(path.stat().st_size for path in files) < 4_000_000
+    assert {path.name for path in files} == set(HITS[name])
     tree, branch = TREES[name]
     for path in files:
         with uproot.open(path) as file:
             energy = np.round(file[tree][branch].array(library="np"), 3)
         points, counts = np.unique(energy, return_counts=True)
-        assert len(points) == 7
+        assert len(points) == HITS[name][path.name]
         for parity in (0, 1):
             assert len(energy[parity::2]) >= 30
             np.testing.assert_array_equal(np.unique(energy[parity::2]), points)
@@ -82,3 +94,15 @@ def test_depths_in_front_of_and_in_the_accordion():
     assert depth[3] == pytest.approx(120 / 88.96 + 115 / 140.0, rel=1e-3)  # aluminium, and 35 + 11 + 69 mm of argon
     assert depth[6] - depth[3] == pytest.approx(23.07, abs=0.02)
     assert g.layer_medium.tolist() == [0, 1, 1, 1]
+
+
+def test_the_hadron_calorimeter_is_an_rntuple_of_60_planes_seven_interaction_lengths_deep():
+    g = load_geometry("fehcal")
+    with uproot.open(shipped_geometries()["fehcal"].parent / "hits" / "pions.root") as file:
+        assert file.classnames()["showers;1"] == "ROOT::RNTuple"
+    np.testing.assert_allclose(g.layer_from, 25.0 * np.arange(60) + 20.0)
+    np.testing.assert_allclose(g.layer_to, 25.0 * np.arange(60) + 25.0)
+    # Interaction lengths in g/cm2 of the Review of Particle Physics 2024: iron 132.1, polystyrene 77.1.
+    active = (g.layer_to - g.layer_from).sum()
+    depth = 0.1 * ((1500.0 - active) * 7.874 / 132.1 + active * 1.06 / 77.1)
+    assert depth == pytest.approx(7.6, abs=0.05)  # as its README says

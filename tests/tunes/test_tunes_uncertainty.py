@@ -125,3 +125,14 @@ def test_slices_and_laws_that_are_on_one_side_only_are_said() -> None:
     assert [d.note for d in diff(here, other_law) if d.component == "radial"] == [
         "another law: the parameters have other names"
     ]
+
+
+def test_a_slice_without_the_component_stays_as_it_is() -> None:
+    """As pions beside photons: they have no longitudinal law."""
+    both = tune()
+    (photons,) = both.slices
+    rest = {name: law for name, law in photons.components.items() if name != "longitudinal"}
+    pions = replace(photons, pdg=211, components=rest)
+    after = vary(replace(both, slices=(photons, pions)), "longitudinal", 1.0)
+    assert after.slices[1] is pions
+    assert (after.slices[0].components["longitudinal"].values != photons.components["longitudinal"].values).any()

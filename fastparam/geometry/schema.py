@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from math import pi
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -249,21 +250,6 @@ class MaterialSpec(_Model):
         return self
 
 
-class CellSize(_Model):
-    """Size of a layer's readout cells: eta and phi (rad), or x and y in the length unit of the file."""
-
-    eta: Positive | None = None
-    phi: Positive | None = None
-    x: Positive | None = None
-    y: Positive | None = None
-
-    @model_validator(mode="after")
-    def _one_pair(self) -> CellSize:
-        if self.model_fields_set not in ({"eta", "phi"}, {"x", "y"}):
-            _fail("expected {eta: ..., phi: ...} or {x: ..., y: ...}")
-        return self
-
-
 def _id_list(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]
@@ -273,6 +259,34 @@ def _id_list(value: Any) -> Any:
             _fail(f"found {value!r}; expected a layer id, a list of ids, or a range such as 0-44")
         return list(range(int(bounds[1]), int(bounds[2]) + 1))
     return value
+
+
+def _window(value: list[int]) -> list[int]:
+    if len(value) != 2 or not all(1 <= n <= MAX_COUNT for n in value):
+        _fail(f"found {value}; expected two numbers of cells, such as [7, 7]")
+    return value
+
+
+class CellSize(_Model):
+    """Size of a layer's readout cells: eta and phi (rad), or x and y in the length unit of the file.
+
+    A cell starts at 0 in both coordinates; in phi the nearest whole number of cells fits around the axis. `window` is
+    how many cells around the impact cell an image of a shower has.
+    """
+
+    eta: Positive | None = None
+    phi: Positive | None = None
+    x: Positive | None = None
+    y: Positive | None = None
+    window: Annotated[list[int], AfterValidator(_window)] = Field(default_factory=lambda: [7, 7])
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> CellSize:
+        if self.model_fields_set - {"window"} not in ({"eta", "phi"}, {"x", "y"}):
+            _fail("expected {eta: ..., phi: ...} or {x: ..., y: ...}")
+        if self.phi is not None and abs(round(2 * pi / self.phi) * self.phi / (2 * pi) - 1) > 0.01:
+            _fail(f"phi {self.phi:g} fits {2 * pi / self.phi:.2f} times around the axis; expected a whole number")
+        return self
 
 
 def _r_edges(value: list[float]) -> list[float]:

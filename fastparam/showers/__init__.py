@@ -1,6 +1,7 @@
-"""Showers as generators return them, and how they are written."""
+"""Showers as generators return them, their forms, and how they are written."""
 
+from fastparam.showers.cells import Cells
 from fastparam.showers.root import RootWriter
 from fastparam.showers.showers import Showers
 
-__all__ = ["RootWriter", "Showers"]
+__all__ = ["Cells", "RootWriter", "Showers"]

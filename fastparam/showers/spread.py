@@ -1,0 +1,172 @@
+"""Voxels -> hits: the energy of every voxel is put at points inside it.
+
+A voxel becomes hits of equal energy, as many as it takes that none holds more than `FINEST` of the shower; weak voxels
+become one hit. A hit lies anywhere in the voxel's range of alpha and in the depth of its layer. Its radius follows
+either the voxel's area, or a radial shape: a voxel far out spans a wide range of r, in which showers fall steeply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam._numba import parallel_kernel, prange
+from fastparam.errors import UsageError
+from fastparam.random import stream, uniform
+from fastparam.showers.local import hits_in_layers
+
+if TYPE_CHECKING:
+    from fastparam.geometry.detector import Geometry
+    from fastparam.geometry.voxels import VoxelBinning
+    from fastparam.hits.hits import Hits
+    from fastparam.particles import Particles
+
+__all__ = ["FINEST", "RadialShape", "radial_quantiles", "spread"]
+
+Floats = npt.NDArray[np.float64]
+
+#: None: by area. An array (K,) of slopes in 1/mm, one per layer of the binning: energy per area falls as
+#: exp(-slope r). A function of (layer id, radii in mm): energy per area, in any unit.
+RadialShape: TypeAlias = Callable[[int, Floats], Floats] | Floats | None
+
+#: Largest share of a shower's visible energy that one hit gets.
+FINEST = 1e-3
+
+#: Equal parts of a ring's energy between which the radius is interpolated (linearly in r**2), and the finer parts of
+#: its area from which these are found.
+_PARTS, _FINE = 16, 128
+
+#: Names the stream of random numbers.
+_PURPOSE = 0x5E1
+
+#: Hits keep this share of the voxel away from its borders, so that rounding does not move them into the next.
+_RIM = 1e-9
+
+
+def radial_quantiles(binning: VoxelBinning, radial: RadialShape) -> Floats:
+    """Return squared radii in mm2 that divide the energy of each ring into equal parts, shape (n_rings, parts + 1).
+
+    Rings are counted layer by layer.
+
+    Raises
+    ------
+    UsageError
+        If a shape is negative, not finite, or has no energy in a ring.
+    """
+    rows = []
+    for k, (layer, edges) in enumerate(zip(binning.layer_ids, binning.r_edges, strict=True)):
+        for low, high in pairwise(edges):
+            if radial is None:
+                rows.append(np.linspace(low**2, high**2, _PARTS + 1))
+                continue
+            # Parts of equal area; the density in the middle of each is its energy.
+            squares = np.linspace(low**2, high**2, _FINE + 1)
+            middle = np.sqrt(0.5 * (squares[:-1] + squares[1:]))
+            if callable(radial):
+                density = np.asarray(radial(layer, middle), dtype=np.float64)
+            else:
+                density = np.exp(-float(radial[k]) * (middle - low))
+            if (
+                density.shape != middle.shape
+                or not np.isfinite(density).all()
+                or density.min() < 0
+                or not density.any()
+            ):
+                raise UsageError(
+                    f"radial shape: in layer {layer} between {low:g} and {high:g} mm found {density.ravel()[:3]}...;"
+                    " expected finite energies per area, not negative, one per radius"
+                )
+            cumulative = np.concatenate([[0.0], np.cumsum(density)])
+            rows.append(np.interp(np.linspace(0, cumulative[-1], _PARTS + 1), cumulative, squares))
+    return np.array(rows)
+
+
+@parallel_kernel
+def _count(voxels: Any, finest: float, counts: Any) -> None:
+    for i in prange(len(voxels)):
+        total = 0.0
+        for v in range(voxels.shape[1]):
+            total += voxels[i, v]
+        for v in range(voxels.shape[1]):
+            if voxels[i, v] > 0.0:
+                counts[i] += np.int64(np.ceil(voxels[i, v] / (finest * total)))
+
+
+@parallel_kernel
+def _fill(
+    voxels: Any, finest: float, offsets: Any, index: Any, seed: Any, layer_of: Any, ring_of: Any, sector: Any,
+    n_alpha: Any, quantiles: Any, layer: Any, d1: Any, d2: Any, share: Any, e: Any,
+) -> None:  # fmt: skip
+    parts = quantiles.shape[1] - 1
+    for i in prange(len(voxels)):
+        state = stream(seed, index[i], _PURPOSE)
+        total = 0.0
+        for v in range(voxels.shape[1]):
+            total += voxels[i, v]
+        h = offsets[i]
+        for v in range(voxels.shape[1]):
+            if not voxels[i, v] > 0.0:
+                continue
+            n = np.int64(np.ceil(voxels[i, v] / (finest * total)))
+            for _ in range(n):
+                q = _RIM + (1.0 - 2.0 * _RIM) * uniform(state)
+                part = min(np.int64(q * parts), parts - 1)
+                low, high = quantiles[ring_of[v], part], quantiles[ring_of[v], part + 1]
+                r = np.sqrt(low + (q * parts - part) * (high - low))
+                turn = _RIM + (1.0 - 2.0 * _RIM) * uniform(state)
+                alpha = -np.pi + (sector[v] + turn) * 2.0 * np.pi / n_alpha[v]
+                layer[h] = layer_of[v]
+                d1[h], d2[h] = r * np.cos(alpha), r * np.sin(alpha)
+                share[h] = uniform(state)
+                e[h] = voxels[i, v] / n
+                h += 1
+
+
+def spread(
+    geometry: Geometry,
+    particles: Particles,
+    voxels: Floats,
+    binning: VoxelBinning,
+    *,
+    seed: int = 1,
+    radial: RadialShape = None,
+) -> Hits:
+    """Turn voxels into hits of the same energy, in the global frame.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    particles : Particles (n,)
+    voxels : float64 array (n, n_voxels)
+        Visible energy in MeV, not negative.
+    binning : VoxelBinning
+    seed : int
+        Of the random numbers; a shower's hits depend on it and on `Particles.index` only.
+    radial : None, float64 array (K,) or function
+        How energy falls with r inside a voxel: `RadialShape`.
+
+    Returns
+    -------
+    Hits
+        Of the same n showers; every hit lies in its voxel and in its layer.
+    """
+    rows = binning.rows_of_layers(geometry)
+    place = np.full(len(binning.layer_ids), -1, dtype=np.int64)
+    place[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    first_ring = np.concatenate([[0], np.cumsum(binning.n_r)])
+    counts = np.zeros(len(voxels), dtype=np.int64)
+    _count(voxels, FINEST, counts)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    n = int(offsets[-1])
+    layer = np.empty(n, dtype=np.int32)
+    d1, d2, share, e = (np.empty(n) for _ in range(4))
+    _fill(
+        voxels, FINEST, offsets, particles.index, seed, place[binning.layer], first_ring[binning.layer] + binning.ring,
+        binning.sector, np.array(binning.n_alpha, dtype=np.int64)[binning.layer],
+        radial_quantiles(binning, radial), layer, d1, d2, share, e,
+    )  # fmt: skip
+    return hits_in_layers(geometry, particles, offsets, layer, d1, d2, share, e)

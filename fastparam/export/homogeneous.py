@@ -19,6 +19,7 @@ from scipy.optimize import least_squares
 from scipy.special import gammainc
 
 from fastparam.fit import longitudinal, radial, warp
+from fastparam.fit.fit import Fit
 from fastparam.fit.radial import LAWS
 from fastparam.shapes.radial import ppf
 from fastparam.tunes.tune import SliceTune, Tune
@@ -96,11 +97,15 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
     critical_energy : float
         Of the tune, MeV.
     """
-    own = part.components["longitudinal"].values
+    shapes = part.components["longitudinal"]
     spots, law = part.components["spots"].values, part.components["radial"]
     energy = np.geomspace(*part.energy_range, _N_ENERGIES)
     ln_y = np.log(energy / critical_energy)
     reasons, losses = [], {}
+    own, lost = _straight(shapes, ln_y)
+    if shapes.names != longitudinal.NAMES:
+        reasons.append("the laws of the profile's shape are splines; Geant4 has straight lines in ln E")
+        losses["shape"] = lost
     matched, radii = np.array(own), np.array(law.values)
     if abs(own[1] - 1.0) > _SLOPE_TOLERANCE:
         reasons.append(f"T grows by {own[1]:.4g} X0 per unit of ln E; Geant4 has 1")
@@ -114,7 +119,7 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
     if law.settings["law"] != "classical":
         reasons.append(f"the radial law is '{law.settings['law']}'; Geant4 has the classical one")
         ln_e = np.log(energy / 10_000.0)[:, None]
-        alpha = np.exp(longitudinal.evaluate(own, ln_y)["mean_ln_alpha"])[:, None]
+        alpha = np.exp(longitudinal.evaluate(shapes, ln_y)["mean_ln_alpha"])[:, None]
         share = np.diff(gammainc(alpha, (alpha - 1.0) * _AGE_EDGES), axis=1)
         wanted = np.broadcast_arrays(*radial.evaluate(law, _AGES, ln_e))
         radii = _nearest_radial(wanted, share, ln_e)
@@ -123,6 +128,17 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
         counted = (before > _OUTSIDE) & (before < 1.0 - _OUTSIDE)
         losses |= _radial_losses([q[counted] for q in got], [q[counted] for q in wanted])
     return Constants(matched, radii, np.array(spots), tuple(reasons), losses)
+
+
+def _straight(shapes: Fit, ln_y: Floats) -> tuple[Floats, float]:
+    """Straight lines in ln y nearest to the laws, evenly over ln E, and the largest loss of T, alpha and 1/sigma."""
+    if shapes.names == longitudinal.NAMES:
+        return shapes.values, 0.0
+    law = longitudinal.evaluate(shapes, ln_y)
+    wanted = [np.exp(law["mean_ln_t"]), np.exp(law["mean_ln_alpha"]), 1 / law["sigma_ln_t"], 1 / law["sigma_ln_alpha"]]
+    lines = [np.polynomial.Polynomial.fit(ln_y, q, 1).convert() for q in (*wanted, law["rho"])]
+    loss = max(float(np.abs(line(ln_y) / q - 1.0).max()) for line, q in zip(lines, wanted, strict=False))
+    return np.concatenate([line.coef for line in lines]), loss
 
 
 def _nearest_maximum(own: Floats, ln_y: Floats) -> tuple[float, float]:

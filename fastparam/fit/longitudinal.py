@@ -14,6 +14,8 @@ showers count with what they know and the scatter of the single fits never enter
 ln alpha = 0.02, where the sampler draws again. N_eff is measured from the residuals of the profiles themselves: it
 holds both the correlation of deposits and what is not gamma-shaped in a cascade.
 
+A law of another kind, `spline`, has knots in ln y in place of straight lines (`fit.population`).
+
 The covariance is the sandwich of the curvature and of the scores of single showers, since real showers need not follow
 a normal population.
 """
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,21 +32,16 @@ from iminuit import Minuit
 
 from fastparam._numba import kernel
 from fastparam.errors import FitError
+from fastparam.fit import population
 from fastparam.fit.fit import Fit, from_minuit, minimise
+from fastparam.fit.population import LIMITS, NAMES, QUANTITIES, Kind, PopulationLaw, evaluate
 from fastparam.fit.profiles import MIN_LN_ALPHA, Profiles, deposits, gamma_fractions, posteriors
 from fastparam.shapes.normal import normal_cdf1
 from fastparam.summary.points import EnergyPoints, energy_points
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["Profiles", "ShowerFits", "evaluate", "fit", "gamma_fractions", "shower_fits"]
+__all__ = ["NAMES", "Profiles", "ShowerFits", "evaluate", "fit", "gamma_fractions", "shower_fits"]
 
 Floats = npt.NDArray[np.float64]
-
-NAMES = ("t0", "t1", "a0", "a1", "st0", "st1", "sa0", "sa1", "r0", "r1")
-
-_QUANTITIES = ("mean_ln_t", "mean_ln_alpha", "sigma_ln_t", "sigma_ln_alpha", "rho")
 
 #: Fewest depth cells with energy from which two shape parameters and a normalisation can be told apart.
 MIN_CELLS = 4
@@ -53,7 +50,6 @@ MIN_CELLS = 4
 #: nothing then moves by more than a fiftieth of its error.
 _ROUNDS = 10
 _SETTLED = 0.02
-_MAX_RHO = 0.98
 
 
 @kernel
@@ -80,7 +76,7 @@ def _marginal(
 
 def _log_marginal(theta: Floats, parabola: Floats, law: dict[str, Floats]) -> Floats:
     out = np.empty(len(theta))
-    t, alpha, sigma_t, sigma_alpha, rho = (law[q] for q in _QUANTITIES)
+    t, alpha, sigma_t, sigma_alpha, rho = (law[q] for q in QUANTITIES)
     _marginal(theta, parabola, t, alpha, sigma_t, sigma_alpha, rho, out)
     return out
 
@@ -110,13 +106,26 @@ class ShowerFits:
     n_eff_errors: Floats
 
 
-def shower_fits(profiles: Profiles, points: EnergyPoints) -> tuple[Fit, ShowerFits]:
+def shower_fits(
+    profiles: Profiles, points: EnergyPoints, *, law: Kind = "linear", start: Fit | None = None
+) -> tuple[Fit, ShowerFits]:
     """Fit the population and, under it, every single shower.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    points : EnergyPoints
+    law : str
+        "linear" or "spline"; see `fit.population`. A spline needs three energy points of 30 showers, else the law is
+        linear.
+    start : Fit, optional
+        An earlier fit to begin with.
 
     Returns
     -------
     Fit
-        Parameters `NAMES`; chi2 is twice the gain in ln L of five free numbers per energy point over the laws.
+        Parameters `NAMES`, or those of the spline. chi2 is twice the gain in ln L of five free numbers per energy
+        point over the laws.
     ShowerFits
 
     Raises
@@ -141,46 +150,40 @@ def shower_fits(profiles: Profiles, points: EnergyPoints) -> tuple[Fit, ShowerFi
         depths=profiles.depths[used],
     )
     ln_e, point = np.log(fitted.energy / 1000.0), points.point[used]
+    form = population.choose(law, profiles.ln_y, points)
+    basis = form.basis(fitted.ln_y)
     theta = _starting_values(fitted.cell_energy, fitted.depths)
-    prior = _wide_prior(theta, fitted.ln_y)
+    if start is None:
+        prior, values = _wide_prior(theta, fitted.ln_y), None
+    else:
+        values = _at_knots(start, form)
+        prior = _prior(values, basis)
     n_eff = np.full(len(theta), 200.0)
     minuit: Minuit | None = None
     for round_ in range(_ROUNDS):
         parabola = posteriors(fitted, n_eff, prior, theta)
         scatter = deposits(fitted, theta, parabola, prior)
-        law, law_covariance, n_eff_points, n_eff_errors = _n_eff_law(*scatter, ln_e, point, len(points))
-        n_eff = np.exp(law[0] + law[1] * ln_e)
+        deposits_law, law_covariance, n_eff_points, n_eff_errors = _n_eff_law(*scatter, ln_e, point, len(points))
+        n_eff = np.exp(deposits_law[0] + deposits_law[1] * ln_e)
         if round_ == 0:  # the parabolas were made with a provisional N_eff
             parabola = posteriors(fitted, n_eff, prior, theta)
-        before = None if minuit is None else np.array(minuit.values)
-        minuit = _population(theta, parabola, fitted.ln_y, minuit)
-        now = np.array(minuit.values)
-        prior = _prior(now, fitted.ln_y)
-        if before is not None and np.all(np.abs(now - before) <= _SETTLED * np.array(minuit.errors)):
+        before = values
+        minuit = _population(theta, parabola, basis, values)
+        values = np.array(minuit.values)
+        prior = _prior(values, basis)
+        if before is not None and np.all(np.abs(values - before) <= _SETTLED * np.array(minuit.errors)):
             break
     assert minuit is not None
     minimise(minuit)
-    fit_ = _as_fit(minuit, theta, parabola, fitted, point, points)
-    everything = np.column_stack([evaluate(fit_.values, profiles.ln_y)[q] for q in _QUANTITIES[:2]])
+    fit_ = _as_fit(minuit, form, theta, parabola, fitted, point, points)
+    everything = np.column_stack([evaluate(fit_, profiles.ln_y)[q] for q in QUANTITIES[:2]])
     everything[used] = theta
-    return fit_, ShowerFits(everything, used, law, law_covariance, n_eff_points, n_eff_errors)
+    return fit_, ShowerFits(everything, used, deposits_law, law_covariance, n_eff_points, n_eff_errors)
 
 
 def fit(profiles: Profiles) -> Fit:
     """Fit the population laws alone; see `shower_fits`."""
     return shower_fits(profiles, energy_points(profiles.energy))[0]
-
-
-def evaluate(values: Floats, ln_y: Floats) -> dict[str, Floats]:
-    """Evaluate the laws: mean_ln_t, mean_ln_alpha, sigma_ln_t, sigma_ln_alpha, rho, each of the shape of `ln_y`."""
-    t0, t1, a0, a1, st0, st1, sa0, sa1, r0, r1 = values
-    return {
-        "mean_ln_t": np.log(t0 + t1 * ln_y),
-        "mean_ln_alpha": np.log(a0 + a1 * ln_y),
-        "sigma_ln_t": 1.0 / (st0 + st1 * ln_y),
-        "sigma_ln_alpha": 1.0 / (sa0 + sa1 * ln_y),
-        "rho": r0 + r1 * ln_y,
-    }
 
 
 def _starting_values(cells: Floats, depths: Floats) -> Floats:
@@ -233,30 +236,26 @@ def _n_eff_law(
     return law, full, value, error
 
 
-def _ends(ln_y: Floats) -> tuple[float, float]:
-    low, high = float(ln_y.min()), float(ln_y.max())
-    return low, high if high - low > 0.05 else low
+def _at_knots(start: Fit, form: PopulationLaw) -> Floats:
+    """Values at the knots that an earlier fit, of whatever law, has there."""
+    law = evaluate(start, form.knots)
+    rows = [np.exp(law["mean_ln_t"]), np.exp(law["mean_ln_alpha"]), 1 / law["sigma_ln_t"], 1 / law["sigma_ln_alpha"]]
+    fitted = np.array([*rows, law["rho"]])
+    bounds = np.array(LIMITS)[:, :, None]
+    inside: Floats = np.clip(np.nan_to_num(fitted, nan=1.0), bounds[:, 0] + 0.01, bounds[:, 1] - 0.01).ravel()
+    return inside
 
 
-def _line(low: float, high: float, a: float, b: float) -> tuple[float, float]:
-    """Intercept and slope of the line through (a, low) and (b, high)."""
-    slope = (high - low) / (b - a) if b > a else 0.0
-    return low - slope * a, slope
+def _law(values: Floats, basis: Floats) -> dict[str, Floats]:
+    """Quantities of every shower from the values at the knots."""
+    fitted = np.reshape(values, (5, -1)) @ basis.T
+    if basis.shape[1] > 2:  # a straight line stays between its ends
+        fitted = np.stack([np.clip(q, *LIMITS[j]) for j, q in enumerate(fitted)])
+    return population.quantities(fitted)
 
 
-def _laws(parameters: Sequence[float], a: float, b: float) -> Floats:
-    """From the five quantities at both ends of the range to `NAMES`."""
-    p = parameters
-    return np.array([_line(p[2 * j], p[2 * j + 1], a, b) for j in range(5)]).ravel()
-
-
-_END_NAMES = tuple(
-    f"{q}_{end}" for q in ("T", "alpha", "inv_sigma_T", "inv_sigma_alpha", "rho") for end in ("low", "high")
-)
-
-
-def _prior(end_values: Floats, ln_y: Floats) -> Floats:
-    law = evaluate(_laws(list(end_values), *_ends(ln_y)), ln_y)
+def _prior(values: Floats, basis: Floats) -> Floats:
+    law = _law(values, basis)
     c = 1.0 - law["rho"] ** 2
     return np.column_stack(
         [
@@ -269,104 +268,95 @@ def _prior(end_values: Floats, ln_y: Floats) -> Floats:
     )
 
 
-def _population(theta: Floats, parabola: Floats, ln_y: Floats, previous: Minuit | None) -> Minuit:
-    """Maximise the marginal likelihood over the laws, written as their values at both ends of the range in ln y.
+def _population(theta: Floats, parabola: Floats, basis: Floats, start: Floats | None) -> Minuit:
+    """Maximise the marginal likelihood over the values of the laws at their knots, whose basis is `basis` (n, K).
 
     That way limits (positive T, sigma; |rho| < 1) hold over the whole range and the parameters are hardly correlated.
     """
-    a, b = _ends(ln_y)
+    n_knots = basis.shape[1]
 
-    def cost(*p: float) -> float:
-        return -2.0 * float(_log_marginal(theta, parabola, evaluate(_laws(p, a, b), ln_y)).sum())
+    def cost(values: Floats) -> float:
+        return -2.0 * float(_log_marginal(theta, parabola, _law(values, basis)).sum())
 
-    if previous is not None:
-        start = list(previous.values)
-    else:
-        t, alpha = np.exp(theta[:, 0]), np.exp(theta[:, 1])
-        degree = 1 if b > a else 0
-        start = []
-        for q in (t, alpha):
-            line = np.polynomial.Polynomial.fit(ln_y, q, degree)
-            start += [max(float(line(a)), 0.3 * float(q.mean())), max(float(line(b)), 0.3 * float(q.mean()))]
-        start += [1 / 0.3, 1 / 0.2, 1 / 0.35, 1 / 0.25, 0.5, 0.5]
-    minuit = Minuit(cost, *start, name=_END_NAMES)
+    if start is None:
+        rows = []
+        for q in (np.exp(theta[:, 0]), np.exp(theta[:, 1])):
+            line = np.linalg.lstsq(basis, q, rcond=None)[0]
+            rows.append(np.maximum(line, 0.3 * float(q.mean())))
+        rows += [np.linspace(1 / low, 1 / high, n_knots) for low, high in ((0.3, 0.2), (0.35, 0.25), (2.0, 2.0))]
+        start = np.concatenate(rows)
+    at = ("low", "high") if n_knots == 2 else range(n_knots)
+    names = [f"{q}_{k}" for q in ("T", "alpha", "inv_sigma_T", "inv_sigma_alpha", "rho") for k in at]
+    minuit = Minuit(cost, start, name=names)
     minuit.errordef = Minuit.LEAST_SQUARES
     minuit.strategy = 1
-    for name in _END_NAMES:
-        if name.startswith("T"):
-            minuit.limits[name] = (0.05, None)
-        elif name.startswith("alpha"):
-            minuit.limits[name] = (1.02, None)
-        elif name.startswith("inv"):
-            minuit.limits[name] = (0.2, 200.0)
-        else:
-            minuit.limits[name] = (-_MAX_RHO, _MAX_RHO)
-        if b <= a and name.endswith("high"):
-            minuit.fixed[name] = True
+    for name, limits in zip(names, np.repeat(LIMITS, n_knots, axis=0), strict=True):
+        minuit.limits[name] = tuple(limits)
     minuit.migrad(ncall=20_000)
     return minuit
 
 
 def _as_fit(
     minuit: Minuit,
+    form: PopulationLaw,
     theta: Floats,
     parabola: Floats,
     fitted: Profiles,
     point: npt.NDArray[np.int64],
     points: EnergyPoints,
 ) -> Fit:
-    """Rewrite the fit in terms of `NAMES`, and compare it with free numbers at every energy point."""
-    a, b = _ends(fitted.ln_y)
-    jacobian = np.zeros((10, 10))
-    for k in range(10):
-        jacobian[:, k] = _laws([float(k == m) for m in range(10)], a, b)
-    ends = from_minuit(minuit, energy=fitted.energy)
-    values = _laws(list(ends.values), a, b)
+    """Rewrite the fit in terms of the law's own parameters, and compare it with free numbers at every energy point."""
+    jacobian, basis = form.of_knots(), form.basis(fitted.ln_y)
+    at_knots = from_minuit(minuit, energy=fitted.energy)
+    constrained = -2.0 * _log_marginal(theta, parabola, _law(at_knots.values, basis))
     free: dict[str, list[float]] = {"energy": []}
     gain, n_points = 0.0, 0
     for p in range(len(points)):
         own = point == p
         if own.sum() < 20:
             continue
-        single = _population(theta[own], parabola[own], np.zeros(int(own.sum())), None)
+        alone = np.ones((int(own.sum()), 1))
+        single = _population(theta[own], parabola[own], alone, None)
         single.hesse()
-        constrained = -2.0 * float(_log_marginal(theta[own], parabola[own], evaluate(values, fitted.ln_y[own])).sum())
-        gain += constrained - float(single.fval)
+        gain += float(constrained[own].sum()) - float(single.fval)
         n_points += 1
-        covariance = _sandwich(single, theta[own], parabola[own], np.zeros(int(own.sum())))
-        e = np.sqrt(np.maximum(np.diag(covariance), 0.0))[::2]
-        t, alpha, inv_t, inv_a, rho = (float(single.values[2 * j]) for j in range(5))
+        covariance = _sandwich(single, theta[own], parabola[own], alone)
+        e = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        t, alpha, inv_t, inv_a, rho = (float(v) for v in single.values)
         numbers = [math.log(t), math.log(alpha), 1 / inv_t, 1 / inv_a, rho]
         errors = [e[0] / t, e[1] / alpha, e[2] / inv_t**2, e[3] / inv_a**2, e[4]]
         free["energy"].append(float(points.energy[p]))
-        for q, v, s in zip(_QUANTITIES, numbers, errors, strict=True):
+        for q, v, s in zip(QUANTITIES, numbers, errors, strict=True):
             free.setdefault(q, []).append(v)
             free.setdefault(f"{q}_error", []).append(float(s))
-    n_parameters = 10 if b > a else 5
+    settings = {} if form.kind == "linear" else {"law": "spline", "knots": [float(k) for k in form.knots]}
     return replace(
-        ends,
-        names=NAMES,
-        values=values,
-        covariance=jacobian @ _sandwich(minuit, theta, parabola, fitted.ln_y) @ jacobian.T,
+        at_knots,
+        names=form.names,
+        values=jacobian @ at_knots.values,
+        covariance=jacobian @ _sandwich(minuit, theta, parabola, basis) @ jacobian.T,
         chi2=gain,
-        ndf=max(5 * n_points - n_parameters, 0),
+        ndf=max(5 * n_points - 5 * len(form.knots), 0),
+        settings=settings,
         points={k: np.array(v) for k, v in free.items()},
     )
 
 
-def _sandwich(minuit: Minuit, theta: Floats, parabola: Floats, ln_y: Floats) -> Floats:
-    """Covariance H^-1 B H^-1 of the values at the ends, with B from the scores of single showers; 0 where fixed."""
+def _sandwich(minuit: Minuit, theta: Floats, parabola: Floats, basis: Floats) -> Floats:
+    """Covariance H^-1 B H^-1 of the values at the knots, with B from the scores of single showers."""
     values = np.array(minuit.values)
+    if minuit.covariance is None:
+        return np.full((len(values), len(values)), np.nan)
     scores = np.zeros((len(theta), len(values)))
-    for k in (k for k, fixed in enumerate(minuit.fixed) if not fixed):
+    for k in range(len(values)):
         step = 1e-4 * max(abs(values[k]), 0.1)
         sides = []
         for sign in (1.0, -1.0):
             moved = values.copy()
             moved[k] += sign * step
-            sides.append(_log_marginal(theta, parabola, evaluate(_laws(list(moved), *_ends(ln_y)), ln_y)))
+            sides.append(_log_marginal(theta, parabola, _law(moved, basis)))
         scores[:, k] = (sides[0] - sides[1]) / (2.0 * step)
-    inverse = np.nan_to_num(np.array(minuit.covariance)) if minuit.covariance is not None else np.zeros((10, 10))
+    inverse = np.nan_to_num(np.array(minuit.covariance))
     # At the maximum each parameter has used up one shower's worth of scatter.
     unused = len(theta) / (len(theta) - minuit.nfit)
     covariance: Floats = unused * inverse @ (scores.T @ scores) @ inverse

@@ -255,7 +255,7 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
         tune,
         plan,
         lambda part, rows: np.column_stack(
-            list(longitudinal.evaluate(part.components["longitudinal"].values, ln_y[rows]).values())
+            list(longitudinal.evaluate(part.components["longitudinal"], ln_y[rows]).values())
         ),
     )
     mean_spots = _blend(tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows]))

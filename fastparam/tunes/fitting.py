@@ -174,7 +174,7 @@ def _classical(geometry: Geometry, showers: Summary, recipe: Recipe, points: Ene
     energy = showers.particles.energy
     profiles = profiles_of(geometry, showers)
     components: dict[str, Fit] = {}
-    components["longitudinal"], single = longitudinal.shower_fits(profiles, points)
+    components["longitudinal"], single = longitudinal.shower_fits(profiles, points, law=recipe.longitudinal_law)
     components["spots"] = spots.fit(single, energy, points)
     components["layers"] = layers.fit(profiles, single.theta, points)
     if "warp" in recipe.corrections:

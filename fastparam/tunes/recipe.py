@@ -30,6 +30,8 @@ class Recipe(BaseModel):
         Particle codes that the recipe can describe.
     radial_law : str
         A key of `fastparam.fit.radial.LAWS`.
+    longitudinal_law : str
+        "linear" in ln E, or "spline" (`fastparam.fit.population`): how the shapes of profiles depend on the energy.
     corrections : list of str
         What is put on top of the classical form: "warp" (`fastparam.fit.warp`).
     """
@@ -41,6 +43,7 @@ class Recipe(BaseModel):
     sampler: Literal["gflash", "fastcalosim", "hybrid", "mosaic", "voxel", "library"]
     particles: list[int]
     radial_law: Literal["classical", "smooth"] = "smooth"
+    longitudinal_law: Literal["linear", "spline"] = "linear"
     corrections: list[Literal["warp"]] = []
 
     @property

@@ -190,7 +190,7 @@ def _longitudinal_figure(tune: Tune, part: SliceTune) -> Figure | None:
     figure, all_axes = _axes(len(labels))
     e = fit.points["energy"]
     x = np.geomspace(e.min(), e.max(), 100)
-    law = longitudinal.evaluate(fit.values, np.log(x / tune.geometry.material.critical_energy))
+    law = longitudinal.evaluate(fit, np.log(x / tune.geometry.material.critical_energy))
     for axes, (name, label) in zip(all_axes, labels.items(), strict=True):
         axes.errorbar(
             e / 1000.0, fit.points[name], fit.points[f"{name}_error"], fmt="ko", ms=4, label="each energy by itself"

@@ -124,7 +124,7 @@ def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
         points = energy_points(group.particles.energy)
         profiles = profiles_of(tune.geometry, group)
         try:
-            _, single = longitudinal.shower_fits(profiles, points)
+            _, single = longitudinal.shower_fits(profiles, points, law=tune.recipe.longitudinal_law)
         except FitError:
             continue
         # The medium with most of the energy, as in comparisons: others have their own visible fraction.

@@ -70,7 +70,7 @@ def test_geant4_has_the_wrong_critical_energy_and_yet_the_laws_of_the_tune(appli
     geant4, part = of(tune, program), tune.slices[0]
     assert geant4.ec == pytest.approx(EC_PBWO4_GEANT4, rel=5e-3)
     ln_y = np.log(ENERGIES / tune.geometry.material.critical_energy)
-    law = longitudinal.evaluate(part.components["longitudinal"].values, ln_y)
+    law = longitudinal.evaluate(part.components["longitudinal"], ln_y)
     assert geant4.laws(ENERGIES) == pytest.approx(np.array(list(law.values())), rel=1e-9)
     energy, tau = np.meshgrid(ENERGIES, AGES)
     assert geant4.radii(energy, tau) == pytest.approx(wanted_radii(tune, part, energy, tau), rel=1e-9)

@@ -156,7 +156,7 @@ def test_the_parameterisation_has_the_laws_of_the_tune(application: Application,
     depth, maximum, alpha, tau = 77.0, 6.3, 4.4, 1.6
     (row,) = cplusplus.run(program, f"laws 22 0 {energy} {maximum} {alpha} {depth} {tau}\n")
     found = [float(word) for word in row]
-    law = longitudinal.evaluate(part.components["longitudinal"].values, np.log(energy / material.critical_energy))
+    law = longitudinal.evaluate(part.components["longitudinal"], np.log(energy / material.critical_energy))
     fraction = gammainc(alpha, (alpha - 1) / maximum * depth / material.radiation_length)
     radii = radial.evaluate(part.components["radial"], np.array(tau), np.log(energy / 10_000.0))
     expected = [
@@ -183,7 +183,7 @@ def test_profiles_and_radii_are_drawn_from_those_laws(application: Application) 
     tune, program = application
     part, material = tune.slices[0], tune.geometry.material
     drawn = np.array(cplusplus.run(program, "draw 11 0 20000 4000\n"), dtype=float)
-    law = longitudinal.evaluate(part.components["longitudinal"].values, np.log(20_000.0 / material.critical_energy))
+    law = longitudinal.evaluate(part.components["longitudinal"], np.log(20_000.0 / material.critical_energy))
     maximum, first, again, conversion = drawn.T
     normal = (np.log(maximum) - law["mean_ln_t"]) / law["sigma_ln_t"]
     assert kstest(normal, "norm").pvalue > 1e-3

@@ -65,7 +65,7 @@ def test_another_visible_fraction_does_not_move_the_shapes() -> None:
     toy = presampler(3)
     same = replace(toy.profiles, cell_energy=toy.profiles.cell_energy * np.where(toy.profiles.medium == 1, 9.0, 1.0))
     first, second = longitudinal.fit(toy.profiles), longitudinal.fit(same)
-    law, other = (longitudinal.evaluate(f.values, toy.profiles.ln_y[:1]) for f in (first, second))
+    law, other = (longitudinal.evaluate(f, toy.profiles.ln_y[:1]) for f in (first, second))
     assert other["mean_ln_t"] == pytest.approx(law["mean_ln_t"], abs=0.02)
     assert other["mean_ln_alpha"] == pytest.approx(law["mean_ln_alpha"], abs=0.03)
 

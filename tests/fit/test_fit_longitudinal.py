@@ -108,7 +108,7 @@ def test_moments_of_a_leaking_profile_are_biased_and_the_fit_is_not() -> None:
     assert np.corrcoef(naive_ln_t, naive_ln_alpha)[0, 1] > rho + 0.15
 
     fit, _ = shower_fits(toy)
-    law = longitudinal.evaluate(fit.values, toy.profiles.ln_y[:1])
+    law = longitudinal.evaluate(fit, toy.profiles.ln_y[:1])
     # 600 showers: errors of the means 0.006 and 0.008, of rho 0.03.
     assert law["mean_ln_t"][0] == pytest.approx(np.log(t), abs=0.02)
     assert law["mean_ln_alpha"][0] == pytest.approx(np.log(alpha), abs=0.03)
@@ -119,7 +119,7 @@ def test_scatter_of_single_fits_does_not_enter_the_widths() -> None:
     # With 60 deposits a shower's own ln alpha is known to 0.3, the population's sigma is 0.18.
     toy = population(np.random.default_rng(4), energies=(10_000.0,), n=400, deposits=60.0)
     fit, _ = shower_fits(toy)
-    sigma = longitudinal.evaluate(fit.values, toy.profiles.ln_y[:1])["sigma_ln_alpha"][0]
+    sigma = longitudinal.evaluate(fit, toy.profiles.ln_y[:1])["sigma_ln_alpha"][0]
     truth = 1.0 / (TRUTH[6] + TRUTH[7] * toy.profiles.ln_y[0])
     assert sigma == pytest.approx(truth, rel=0.25)
 
@@ -152,7 +152,7 @@ def test_the_laws_pass_through_the_energies_fitted_by_themselves() -> None:
     fit, _ = shower_fits(toy)
     assert fit.p_value > 1e-3
     assert fit.ndf == 4 * 5 - 10
-    law = longitudinal.evaluate(fit.values, np.log(fit.points["energy"] / 8.76))
+    law = longitudinal.evaluate(fit, np.log(fit.points["energy"] / 8.76))
     for quantity in ("mean_ln_t", "mean_ln_alpha", "sigma_ln_t", "sigma_ln_alpha", "rho"):
         pulls = (fit.points[quantity] - law[quantity]) / fit.points[f"{quantity}_error"]
         assert np.abs(pulls).max() < 4
@@ -192,7 +192,7 @@ def test_showers_with_energy_in_few_cells_are_left_out_and_keep_the_mean() -> No
     profiles = replace(toy.profiles, cell_energy=cells)
     fit, single = longitudinal.shower_fits(profiles, energy_points(profiles.energy))
     assert np.flatnonzero(~single.used).tolist() == [7]
-    law = longitudinal.evaluate(fit.values, profiles.ln_y[7:8])
+    law = longitudinal.evaluate(fit, profiles.ln_y[7:8])
     assert single.theta[7] == pytest.approx([law["mean_ln_t"][0], law["mean_ln_alpha"][0]])
     assert fit.n_showers == 119
 

@@ -2,33 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from fastparam.errors import UsageError, near
 from fastparam.generate.protocol import Generator
+from fastparam.generate.replay import Replay
 from fastparam.generate.stock import PREFIX, load_stock
 from fastparam.generate.tuned import TunedGenerator
+from fastparam.geometry.load import load_geometry
 from fastparam.tunes.file import load_tune
 
-__all__ = ["load"]
+__all__ = ["KINDS", "Kind", "load"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a user wrote: ``PATH`` or ``PREFIX:PATH``, with options behind a question mark.
+
+    Attributes
+    ----------
+    text : str
+        All of it.
+    path : str
+        Without prefix and options.
+    options : dict of str to str
+    """
+
+    text: str
+    path: str
+    options: dict[str, str]
+
+    def only(self, *known: str) -> dict[str, str]:
+        """Return the options after refusing any but the known ones."""
+        for key in self.options:
+            if key not in known:
+                expected = f"expected {', '.join(f'?{k}=' for k in known)}" if known else "there are none"
+                raise UsageError(f"{self.text}: unknown option '{key}'{near(key, known)}; {expected}")
+        return self.options
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of generator: how its names look, and what loads it."""
+
+    what: str
+    recognised: Callable[[str], bool]
+    load: Callable[[Source, int | None], Generator]
+
+
+def _stock(source: Source, as_pdg: int | None) -> Generator:
+    return load_stock(source.text, as_pdg=as_pdg)
+
+
+def _replay(source: Source, as_pdg: int | None) -> Generator:
+    options = source.only("geometry", "rows")
+    if "geometry" not in options:
+        raise UsageError(f"{source.text}: of which detector? Say it as {source.text}?geometry=GEOMETRY.yaml")
+    geometry = load_geometry(options["geometry"])
+    return Replay.from_file(source.path, geometry, rows=options.get("rows", "all"), as_pdg=as_pdg)
+
+
+def _tune(source: Source, as_pdg: int | None) -> Generator:
+    source.only()
+    return TunedGenerator(load_tune(Path(source.path)), as_pdg=as_pdg)
+
+
+#: Every kind, the first that recognises a name loads it.
+KINDS = (
+    Kind("stock GFlash, gflash:GEOMETRY", lambda text: text.startswith(PREFIX), _stock),
+    Kind(
+        "full simulation drawn again, replay:FILE?geometry=GEOMETRY", lambda text: text.startswith("replay:"), _replay
+    ),
+    Kind("a tune, a file or the name of a shipped one", lambda text: True, _tune),
+)
 
 
 def load(path: str | Path, *, as_pdg: int | None = None) -> Generator:
-    """Load a generator: a tune, or stock GFlash in a geometry.
+    """Load a generator of any kind.
 
     Parameters
     ----------
     path : path or str
-        Of a file written by ``fastparam tune``; or ``gflash:GEOMETRY``, see `fastparam.generate.stock`.
+        One of `KINDS`.
     as_pdg : int, optional
         Sample every particle as if it were this one.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is no tune.
+        If there is no such file, or it cannot be read as what it claims to be.
     UsageError, GeometryError
-        As `fastparam.generate.stock.load_stock`.
+        For a name that is not complete, and a geometry that cannot be read.
     """
-    if str(path).startswith(PREFIX):
-        return load_stock(str(path), as_pdg=as_pdg)
-    return TunedGenerator(load_tune(Path(path)), as_pdg=as_pdg)
+    text = str(path)
+    kind = next(kind for kind in KINDS if kind.recognised(text))
+    return kind.load(_parsed(text), as_pdg)
+
+
+def _parsed(text: str) -> Source:
+    where, mark, rest = text.partition("?")
+    if Path(text).exists():  # a file that really has a question mark in its name
+        where, mark, rest = text, "", ""
+    options: dict[str, str] = {}
+    for item in rest.split("&") if mark else []:
+        key, equal, value = item.partition("=")
+        if not equal or not value:
+            raise UsageError(f"{text}: option '{item}' has no value; expected ?key=value&key=value")
+        options[key] = value
+    prefix, colon, path = where.partition(":")
+    return Source(text, path if colon and prefix in ("replay", "gflash") else where, options)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
     from fastparam.particles import Particles
 
-__all__ = ["hits_in_layers", "local_hits"]
+__all__ = ["hits_in_layers", "local_hits", "shares_of_hits"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -135,3 +135,36 @@ def local_hits(geometry: Geometry, particles: Particles, hits: Hits) -> tuple[Fl
     """
     local = to_local(local_frames(geometry, particles), hits.shower, np.stack([hits.x, hits.y, hits.z], axis=1))
     return tuple(np.ascontiguousarray(local[:, k]) for k in range(3))  # type: ignore[return-value]
+
+
+@parallel_kernel
+def _shares(
+    offsets: Any, layer: Any, d1: Any, d2: Any, s: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any,
+    layer_from: Any, layer_to: Any, share: Any,
+) -> None:  # fmt: skip
+    for i in prange(len(offsets) - 1):
+        ux, uy, uz = u[i, 0], u[i, 1], u[i, 2]
+        for h in range(offsets[i], offsets[i + 1]):
+            px = origin[i, 0] + d1[h] * e1[i, 0] + d2[h] * e2[i, 0]
+            py = origin[i, 1] + d1[h] * e1[i, 1] + d2[h] * e2[i, 1]
+            pz = origin[i, 2] + d1[h] * e1[i, 2] + d2[h] * e2[i, 2]
+            enter = _path_to(barrel, px, py, pz, ux, uy, uz, layer_from[layer[h]])
+            leave = _path_to(barrel, px, py, pz, ux, uy, uz, layer_to[layer[h]])
+            share[h] = 0.5
+            if not math.isnan(leave):
+                if math.isnan(enter):
+                    enter = -(px * ux + py * uy) / (ux * ux + uy * uy)
+                share[h] = min(max((s[h] - enter) / (leave - enter), 0.0), 1.0)
+
+
+def shares_of_hits(geometry: Geometry, particles: Particles, hits: Hits) -> tuple[Floats, Floats, Floats]:
+    """Return (d1, d2, share) of hits inside active layers, each of shape (n_hits,): `hits_in_layers` inverts it."""
+    frames = local_frames(geometry, particles)
+    s, d1, d2 = local_hits(geometry, particles, hits)
+    share = np.empty(len(s))
+    origin, u, e1, e2 = (np.ascontiguousarray(v) for v in (frames.origin, frames.u, frames.e1, frames.e2))
+    _shares(
+        hits.offsets, hits.layer, d1, d2, s, origin, u, e1, e2, geometry.frame == "barrel", geometry.layer_from,
+        geometry.layer_to, share,
+    )  # fmt: skip
+    return d1, d2, share

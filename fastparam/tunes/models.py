@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastparam.fit import library
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
@@ -50,5 +51,9 @@ class Fitted:
     components: dict[str, Fit]
 
 
+def _library(part: Slice) -> Fitted:
+    return Fitted({"library": library.fit(part.showers)}, {})
+
+
 #: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
-MODELS: dict[str, Callable[[Slice], Fitted]] = {}
+MODELS: dict[str, Callable[[Slice], Fitted]] = {"library": _library}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
 
 from fastparam.errors import UsageError, near
@@ -16,6 +16,17 @@ __all__ = ["DEFAULT_RECIPE", "Recipe", "load_recipe"]
 
 #: The shipped recipe that is taken where neither the user nor geometry.yaml names one.
 DEFAULT_RECIPE = "gflash"
+
+
+class LibrarySettings(BaseModel):
+    """Settings of the sampler `library`: which stored showers may serve a particle (`generate.donors.Nearness`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_least: PositiveInt = 64
+    phi_width: PositiveFloat = 0.05
+    eta_width: PositiveFloat = 0.02
+    rotate: bool = True
 
 
 class Recipe(BaseModel):
@@ -34,6 +45,7 @@ class Recipe(BaseModel):
         "linear" in ln E, or "spline" (`fastparam.fit.population`): how the shapes of profiles depend on the energy.
     corrections : list of str
         What is put on top of the classical form: "warp" (`fastparam.fit.warp`).
+    library : LibrarySettings
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +57,7 @@ class Recipe(BaseModel):
     radial_law: Literal["classical", "smooth"] = "smooth"
     longitudinal_law: Literal["linear", "spline"] = "linear"
     corrections: list[Literal["warp"]] = []
+    library: LibrarySettings = LibrarySettings()
 
     @property
     def needs_hits(self) -> bool:

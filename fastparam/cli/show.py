@@ -62,6 +62,8 @@ def _print(facts: dict[str, Any], console: Console) -> None:
             p = component["p_value"]
             quality = "" if p is None else f"chi2/ndf {component['chi2']:.4g}/{component['ndf']}, p {p:.2g}"
             console.print(f"  {name}  {quality}  {'; '.join(flags)}")
+            for note in component["notes"]:
+                console.print(f"    {note}", soft_wrap=True)
             if len(component["parameters"]) > _LONG:
                 console.print(f"    {len(component['parameters'])} parameters; see --json")
                 continue

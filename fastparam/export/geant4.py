@@ -43,7 +43,7 @@ _TOP = frozenset({"include", "src", "example", "dd4hep", "CMakeLists.txt", "READ
 #: Components of a slice that are sampled, those that may be, and those that only inform.
 _SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
 _CORRECTIONS = ("warp",)
-_INFORMING = ("resolution", "layer_response")
+_INFORMING = ("resolution", "layer_response", "modulation")
 
 
 @dataclass(frozen=True)

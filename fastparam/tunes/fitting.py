@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, FitError, InputError
-from fastparam.fit import layers, longitudinal, radial, response, spots, warp
+from fastparam.fit import layers, longitudinal, modulation, radial, response, spots, warp
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
@@ -143,6 +143,8 @@ def fit_slice(
         lambda: {"resolution": response.resolution(energy, visible)},
         lambda: {"layer_response": layers.response(energy, showers.layer_energy, points, geometry.layer_ids)},
     ]
+    if geometry.config.modulation is not None:
+        steps.append(lambda: {"modulation": modulation.fit(geometry, showers.particles, showers.layer_energy, points)})
     if pdg in ELECTROMAGNETIC:
         steps.append(lambda: _classical(geometry, showers, recipe, points))
     for step in steps:

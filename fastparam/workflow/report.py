@@ -24,6 +24,7 @@ _TITLES = {
     "response": "Visible energy",
     "resolution": "Resolution, a / sqrt(E) (+) b",
     "longitudinal": "Longitudinal profile",
+    "modulation": "Modulation of the response in phi",
     "spots": "Number of independent deposits",
     "layers": "Visible fraction of media relative to the main one",
     "warp": "Warp of gamma profiles",
@@ -144,7 +145,7 @@ def _with_error(value: float, error: float) -> str:
 
 def _figures(tune: Tune, part: SliceTune) -> tuple[Figure, ...]:
     figures = []
-    for draw in (_resolution_figure, _longitudinal_figure, _radial_figure):
+    for draw in (_resolution_figure, _modulation_figure, _longitudinal_figure, _radial_figure):
         made = draw(tune, part)
         if made is not None:
             figures.append(made)
@@ -174,6 +175,29 @@ def _resolution_figure(tune: Tune, part: SliceTune) -> Figure | None:
     axes.set(xscale="log", xlabel="E / GeV", ylabel="half central 68 % / mean / %")
     axes.legend()
     return as_figure(figure, f"Resolution, {slice_title(part)}")
+
+
+def _modulation_figure(tune: Tune, part: SliceTune) -> Figure | None:
+    fit = part.components.get("modulation")
+    if fit is None:
+        return None
+    names = list(fit.settings["terms"])
+    figure, all_axes = _axes(len(names))
+    for axes, name in zip(all_axes, names, strict=True):
+        phase = fit.points["phase"] / (2.0 * np.pi)
+        axes.axhline(0.0, color="0.8", lw=0.8)
+        axes.errorbar(
+            phase, 100 * (fit.points[name] - 1), 100 * fit.points[f"{name}_error"], fmt="ko", ms=4,
+            label="training showers",
+        )  # fmt: skip
+        axes.plot(phase, 100 * (fit.points[f"{name}_model"] - 1), color=COLOURS[0], label="law")
+        axes.set_ylabel(f"{name.replace('layer', 'layer ')} / %")
+    all_axes[0].legend()
+    all_axes[-1].set_xlabel("(phi modulo pitch) / pitch")
+    return as_figure(
+        figure, f"Modulation in phi, {slice_title(part)}",
+        "Visible energy relative to its mean, energies weighted by their resolution. " + "; ".join(fit.notes) + ".",
+    )  # fmt: skip
 
 
 def _longitudinal_figure(tune: Tune, part: SliceTune) -> Figure | None:

@@ -37,7 +37,18 @@ from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.comparison.features import FeatureTable
 from fastparam.errors import UsageError
 
-__all__ = ["REPLICAS", "Separation", "Separations", "scalar_edges", "separations", "spectrum_groups", "strata_of"]
+__all__ = [
+    "REPLICAS",
+    "Separation",
+    "Separations",
+    "Shares",
+    "combine",
+    "resampled_shares",
+    "scalar_edges",
+    "separations",
+    "spectrum_groups",
+    "strata_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -157,7 +168,13 @@ def separations(
             for side, t in enumerate((reference, candidate))
         ]
         found.append((name, _estimate(*parts)))
-    estimates = [e for _, e in found]
+    return _with_mean(found)
+
+
+def _with_mean(found: list[tuple[str, _Estimate]]) -> Separations:
+    estimates = [e for _, e in found if np.isfinite(e.raw)]
+    if not estimates:
+        return Separations(tuple(_finish(name, e) for name, e in found), _finish("mean", found[0][1]))
     mean = _Estimate(
         value=float(np.mean([e.value for e in estimates])),
         raw=float(np.mean([e.raw for e in estimates])),
@@ -167,6 +184,44 @@ def separations(
         n_bins=len(estimates),
     )
     return Separations(tuple(_finish(name, e) for name, e in found), _finish("mean", mean))
+
+
+def resampled_shares(
+    codes: npt.NDArray[Any], strata: npt.NDArray[np.int64], n_bins: int, replicas: int, seed: int, side: int
+) -> Shares:
+    """Return shares of histograms with given bins whose entries outside are dropped.
+
+    Parameters
+    ----------
+    codes : uint8 array (F, n) or uint16 array (n, B)
+        1 + the bin of every shower, 0 outside, of F histograms; or, as uint16, the entries of each shower in one.
+    strata : int64 array (n,)
+        As `strata_of` returns them.
+    n_bins : int
+    replicas, seed, side : int
+        Of the bootstrap; the two samples are side 0 and 1.
+    """
+    weights = _stratified_weights(strata, replicas, np.random.default_rng([seed, side]))
+    if codes.dtype == np.uint16:
+        one = _entry_shares(codes.astype(np.float64), strata, weights)
+        return Shares(one.share[None], one.variance[None], one.noise[None])
+    every = np.concatenate([np.ones((1, codes.shape[1]), dtype=np.uint8), weights])
+    counts = np.zeros((len(codes), len(every), n_bins + 1))
+    _count_replicas(codes, every, counts)
+    inside = counts[:, :, 1:]
+    with np.errstate(invalid="ignore"):
+        shares = inside / inside.sum(axis=2, keepdims=True)  # NaN without any entry, as defined
+    noise = np.nan_to_num(shares[:, 1:] - shares[:, :1]) * _bootstrap_correction(np.bincount(strata).astype(np.float64))
+    return Shares(shares[:, 0], np.mean(noise**2, axis=1), noise)
+
+
+def combine(names: list[str], reference: Shares, candidate: Shares) -> Separations:
+    """Separate histograms whose shares were computed already; mean over those that are not NaN."""
+    found = [
+        (name, _estimate(*((s.share[f], s.variance[f], s.noise[f]) for s in (reference, candidate))))
+        for f, name in enumerate(names)
+    ]
+    return _with_mean(found)
 
 
 def strata_of(reference: Floats, candidate: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -248,10 +303,20 @@ def spectrum_groups(entries: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class _Shares:
-    share: Floats  # (..., B)
-    variance: Floats  # of the share
-    noise: Floats  # (..., R, B): what a resample adds to the share
+class Shares:
+    """Shares of a sample's entries in bins.
+
+    Attributes
+    ----------
+    share, variance : float64 arrays (..., B)
+        The shares and their variance.
+    noise : float64 array (..., R, B)
+        What each resample adds to the share.
+    """
+
+    share: Floats
+    variance: Floats
+    noise: Floats
 
 
 @dataclass(frozen=True)
@@ -286,6 +351,8 @@ def _estimate(p: Any, q: Any) -> _Estimate:
 
 
 def _finish(name: str, e: _Estimate) -> Separation:
+    if not np.isfinite(e.raw):
+        return Separation(name, np.nan, np.nan, np.nan, np.nan, np.inf, 0)
     null = float(np.var(e.null, ddof=1))
     if e.floor > 0 and null > 0:
         freedom = 2.0 * e.floor**2 / null
@@ -298,7 +365,7 @@ def _finish(name: str, e: _Estimate) -> Separation:
 
 def _scalar_shares(
     codes: npt.NDArray[np.uint8], strata: npt.NDArray[np.int64], weights: npt.NDArray[np.uint8], n_bins: int
-) -> _Shares:
+) -> Shares:
     """Shares of features with one entry per shower; a stratum's variance is that of a multinomial."""
     n_strata = int(strata.max()) + 1
     counts = np.zeros((len(codes), n_strata, n_bins))
@@ -311,15 +378,15 @@ def _scalar_shares(
     resampled = np.zeros((len(codes), len(weights), n_bins))
     _count_replicas(codes, weights, resampled)
     noise = (resampled / n - share[:, None]) * _bootstrap_correction(size)
-    return _Shares(share, variance, noise)
+    return Shares(share, variance, noise)
 
 
-def _entry_shares(content: Floats, strata: npt.NDArray[np.int64], weights: npt.NDArray[np.uint8]) -> _Shares:
+def _entry_shares(content: Floats, strata: npt.NDArray[np.int64], weights: npt.NDArray[np.uint8]) -> Shares:
     """Shares of a feature with many entries per shower, ``content`` (n, B) of them in each bin."""
     per_bin = content.sum(axis=0)
     total = per_bin.sum()
     if total == 0:
-        return _Shares(per_bin, np.zeros_like(per_bin), np.zeros((len(weights), len(per_bin))))
+        return Shares(per_bin, np.zeros_like(per_bin), np.zeros((len(weights), len(per_bin))))
     share = per_bin / total
     deviation = content - share * content.sum(axis=1)[:, None]
     n_strata = int(strata.max()) + 1
@@ -331,7 +398,7 @@ def _entry_shares(content: Floats, strata: npt.NDArray[np.int64], weights: npt.N
     resampled = weights.astype(np.float32) @ content.astype(np.float32)
     resampled = resampled / np.maximum(resampled.sum(axis=1, keepdims=True), 1e-30)
     noise = (resampled.astype(np.float64) - share) * _bootstrap_correction(size)
-    return _Shares(share, variance, noise)
+    return Shares(share, variance, noise)
 
 
 def _bootstrap_correction(size: Floats) -> float:

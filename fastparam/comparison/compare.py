@@ -21,7 +21,7 @@ import numpy as np
 from fastparam.comparison.comparison import Candidate, Comparison
 from fastparam.comparison.measurement import Measurement, measure
 from fastparam.comparison.points import MIN_SHOWERS, Point, find_points, require_same_energies
-from fastparam.comparison.sample import Layout, depth_groups
+from fastparam.comparison.sample import Layout, Sample, depth_groups
 from fastparam.comparison.verdict import DEFAULT_LIMITS, Limit
 from fastparam.errors import InputError, UsageError
 from fastparam.particles import Particles
@@ -216,7 +216,15 @@ def compare_summaries(
         counts["training"].append(0 if trained is None else len(trained))
         if trained is not None and len(trained) < MIN_SHOWERS:
             trained = None
-        measurements += measure(i, layout, full, chosen, trained, seed, None if only is None else tuple(only))
+        measurements += measure(
+            i,
+            layout,
+            Sample(full, layout),
+            {name: Sample(summary, layout) for name, summary in chosen.items()},
+            None if trained is None else Sample(trained, layout),
+            seed,
+            None if only is None else tuple(only),
+        )
         if progress is not None:
             progress((i + 1) / len(points))
     described = about or {}

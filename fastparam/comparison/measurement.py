@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +11,17 @@ import numpy.typing as npt
 
 from fastparam.comparison.observables import OBSERVABLES, Observable
 from fastparam.comparison.sample import Axis, Layout, Sample
-from fastparam.comparison.statistics import bootstrap_weights, error, rms_distance
-from fastparam.summary.summary import Summary
+from fastparam.comparison.statistics import REPLICAS, bootstrap_weights, error, rms_distance
+from fastparam.comparison.voxel_point import VoxelPoint
 
 __all__ = ["Difference", "Measurement", "measure"]
 
 Floats = npt.NDArray[np.float64]
+Showers = Sample | VoxelPoint
+
+#: With so many showers at a point fewer resamples do: their errors are small, and known to 10 %.
+_MANY = 5000
+_FEW_REPLICAS = 50
 
 #: An entry that the reference cannot know better than this, relative, rests on a few showers: its pull is far from
 #: Gaussian and tests nothing. The average of both samples decides, which does not know which of them is higher;
@@ -83,9 +89,9 @@ class Measurement:
 def measure(
     point: int,
     layout: Layout,
-    reference: Summary,
-    candidates: dict[str, Summary],
-    training: Summary | None,
+    reference: Showers,
+    candidates: Mapping[str, Showers],
+    training: Showers | None,
     seed: int,
     only: tuple[str, ...] | None = None,
 ) -> list[Measurement]:
@@ -97,18 +103,24 @@ def measure(
         Number of the point, kept in the result; with `seed` and the candidate's name it seeds the bootstrap, so that
         the errors of one candidate do not depend on which others are compared.
     layout : Layout
-    reference : Summary
-    candidates : dict of str to Summary
-    training : Summary or None
-        The showers of this point only, in all three.
+    reference : Sample or VoxelPoint
+    candidates : mapping of str to the same
+    training : the same, or None
+        The showers of this point only, in all three, cut by `layout`.
     seed : int
     only : tuple of str, optional
         Names of observables; default all.
     """
-    wanted = [o for o in OBSERVABLES if (only is None or o.name in only) and (o.only_if is None or o.only_if(layout))]
-    full = _evaluate(wanted, reference, layout, seed, point, "reference")
-    trained = None if training is None else _evaluate(wanted, training, layout, seed, point, "training")
-    sampled = {name: _evaluate(wanted, c, layout, seed, point, name) for name, c in candidates.items()}
+    wanted = [
+        o
+        for o in OBSERVABLES
+        if (only is None or o.name in only)
+        and o.source in ("both", layout.source)
+        and (o.only_if is None or o.only_if(layout))
+    ]
+    full = _evaluate(wanted, reference, seed, point, "reference")
+    trained = None if training is None else _evaluate(wanted, training, seed, point, "training")
+    sampled = {name: _evaluate(wanted, c, seed, point, name) for name, c in candidates.items()}
     found = []
     for o in wanted:
         others = {name: (values[o.name], len(candidates[name])) for name, values in sampled.items()}
@@ -118,12 +130,9 @@ def measure(
     return found
 
 
-def _evaluate(
-    wanted: list[Observable], summary: Summary, layout: Layout, seed: int, point: int, name: str
-) -> dict[str, Floats]:
+def _evaluate(wanted: list[Observable], sample: Showers, seed: int, point: int, name: str) -> dict[str, Floats]:
     rng = np.random.default_rng([seed, point, zlib.crc32(name.encode())])
-    weights = bootstrap_weights(len(summary), rng)
-    sample = Sample(summary, layout)
+    weights = bootstrap_weights(len(sample), rng, REPLICAS if len(sample) < _MANY else _FEW_REPLICAS)
     return {o.name: o.values(sample, weights) for o in wanted}
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fastparam.comparison.sample import Axis, Layout, Sample
 from fastparam.comparison.statistics import correlations, half_width, mean, quantile_radius, ratio, rms
+from fastparam.comparison.voxel_point import VoxelPoint
 
 __all__ = ["OBSERVABLES", "Observable", "by_name"]
 
@@ -47,6 +48,10 @@ class Observable:
         Whether figures show it on a logarithmic scale.
     only_if : callable, optional
         Layout -> whether the observable makes sense at this point.
+    source : str
+        "hits", "voxels" or "both": what showers must be for it to exist.
+    aspect : str
+        What is wrong where it deviates, one of `metric.ASPECTS`.
     drawn : bool
         Whether reports show it in any case; else only where a difference is seen. Tables always have it.
     """
@@ -54,12 +59,14 @@ class Observable:
     name: str
     title: str
     unit: str
-    values: Callable[[Sample, Floats], Floats]
+    values: Callable[[Any, Floats], Floats]
     kind: Literal["scalar", "profile", "distance"] = "scalar"
     axis: Callable[[Layout], Axis] | None = None
     scale: Literal["relative", "maximum", "absolute"] = "relative"
     log: bool = False
     only_if: Callable[[Layout], bool] | None = None
+    source: Literal["hits", "voxels", "both"] = "hits"
+    aspect: str = "energy"
     drawn: bool = True
 
     @property
@@ -112,7 +119,9 @@ def _lateral(s: Sample, w: Floats) -> Floats:
     return ratio(w, s.ring_energy[:, :-1], s.visible) / np.diff(s.layout.r_edges[:-1])
 
 
-def _layer_lateral(s: Sample, w: Floats) -> Floats:
+def _layer_lateral(s: Sample | VoxelPoint, w: Floats) -> Floats:
+    if isinstance(s, VoxelPoint):
+        return s.lateral(w)
     rings = s.main_ring_energy
     sums = np.einsum("rn,nlk->rlk", w, rings, optimize=True)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -127,8 +136,10 @@ def _pooled_radius(fraction: float) -> Callable[[Sample, Floats], Floats]:
     return values
 
 
-def _layer_radius(fraction: float) -> Callable[[Sample, Floats], Floats]:
-    def values(s: Sample, w: Floats) -> Floats:
+def _layer_radius(fraction: float) -> Callable[[Sample | VoxelPoint, Floats], Floats]:
+    def values(s: Sample | VoxelPoint, w: Floats) -> Floats:
+        if isinstance(s, VoxelPoint):
+            return s.layer_radius(w, fraction)
         return quantile_radius(
             np.einsum("rn,nlk->rlk", w, s.main_ring_energy, optimize=True), s.layout.r_edges, fraction
         )
@@ -150,6 +161,26 @@ def _depth_mean(s: Sample, w: Floats) -> Floats:
 
 def _depth_width(s: Sample, w: Floats) -> Floats:
     return half_width(w, s.mean_depth[:, None])
+
+
+def _shower_radius_width(radius: str) -> Callable[[Sample, Floats], Floats]:
+    def values(s: Sample, w: Floats) -> Floats:
+        per_shower: Floats = getattr(s.summary, radius)
+        return half_width(w, per_shower[:, None])
+
+    return values
+
+
+def _layer_depth_mean(s: VoxelPoint, w: Floats) -> Floats:
+    return mean(w, s.mean_layer[:, None])
+
+
+def _layer_depth_width(s: VoxelPoint, w: Floats) -> Floats:
+    return half_width(w, s.mean_layer[:, None])
+
+
+def _occupancy(s: VoxelPoint, w: Floats) -> Floats:
+    return mean(w, s.occupancy)
 
 
 def _n_hits(s: Sample, w: Floats) -> Floats:
@@ -184,7 +215,7 @@ _GEV = "MeV/GeV"
 
 
 def _profile(
-    name: str, title: str, unit: str, values: Callable[[Sample, Floats], Floats], axis: str, **options: Any
+    name: str, title: str, unit: str, values: Callable[[Any, Floats], Floats], axis: str, **options: Any
 ) -> Observable:
     """Make an observable with one entry per bin of the Layout's axis of that name."""
     return Observable(name, title, unit, values, "profile", attrgetter(axis), **options)
@@ -197,41 +228,93 @@ _LAYER_RADIUS = "by_layer_and_radius"
 #: Everything that is compared, in the order of the report. Energies are per incident kinetic energy; "width" is half
 #: of the central 68 % interval; e1 and e2 are the transverse directions of `geometry.frames`.
 OBSERVABLES: tuple[Observable, ...] = (
-    Observable("visible_mean", "visible energy, mean", _GEV, _visible_mean),
+    Observable("visible_mean", "visible energy, mean", _GEV, _visible_mean, source="both"),
     # Where nearly all energy is visible its width is that of the leakage and listed under that name.
-    Observable("visible_width", "visible energy, width", _GEV, _visible_width, only_if=_sampled_fraction),
-    Observable("visible_rms", "visible energy, RMS", _GEV, _visible_rms),
-    Observable("leakage_mean", "leakage, mean", _GEV, _leakage_mean, only_if=_nearly_all),
-    Observable("leakage_width", "leakage, width", _GEV, _visible_width, only_if=_nearly_all),
-    _profile(
-        "visible_distribution", "visible energy", f"1/({_GEV})", _visible_distribution, "by_response", scale="maximum"
+    Observable(
+        "visible_width", "visible energy, width", _GEV, _visible_width, only_if=_sampled_fraction,
+        source="both",
     ),
-    _profile("longitudinal", "longitudinal profile (1/E) dE/dt", "1/X0", _longitudinal, _DEPTH, scale="maximum"),
-    Observable("depth_mean", "shower depth, mean", "X0", _depth_mean),
-    Observable("depth_width", "shower depth, width", "X0", _depth_width),
-    _profile("lateral", "lateral profile (1/E) dE/dr", "1/mm", _lateral, _RADIUS, log=True),
-    Observable("r50", "R50, pooled", "mm", _pooled_radius(0.5)),
-    Observable("r90", "R90, pooled", "mm", _pooled_radius(0.9)),
-    Observable("shower_r50", "R50 of each shower, mean", "mm", _shower_r50),
-    Observable("shower_r90", "R90 of each shower, mean", "mm", _shower_r90),
-    _profile("layer_mean", "energy per layer, mean", _GEV, _layer_mean, _LAYER),
-    _profile("layer_width", "energy per layer, width", _GEV, _layer_width, _LAYER),
+    Observable("visible_rms", "visible energy, RMS", _GEV, _visible_rms, source="both"),
+    Observable("leakage_mean", "leakage, mean", _GEV, _leakage_mean, only_if=_nearly_all, source="both"),
+    Observable("leakage_width", "leakage, width", _GEV, _visible_width, only_if=_nearly_all, source="both"),
+    _profile(
+        "visible_distribution", "visible energy", f"1/({_GEV})", _visible_distribution, "by_response",
+        scale="maximum", source="both",
+    ),
+    _profile(
+        "longitudinal", "longitudinal profile (1/E) dE/dt", "1/X0", _longitudinal, _DEPTH, scale="maximum",
+        aspect="depth",
+    ),
+    Observable("depth_mean", "shower depth, mean", "X0", _depth_mean, aspect="depth"),
+    Observable("depth_width", "shower depth, width", "X0", _depth_width, aspect="depth"),
+    _profile("lateral", "lateral profile (1/E) dE/dr", "1/mm", _lateral, _RADIUS, log=True, aspect="radius"),
+    Observable("r50", "R50, pooled", "mm", _pooled_radius(0.5), aspect="radius"),
+    Observable("r90", "R90, pooled", "mm", _pooled_radius(0.9), aspect="radius"),
+    Observable("shower_r50", "R50 of each shower, mean", "mm", _shower_r50, aspect="radius"),
+    Observable("shower_r90", "R90 of each shower, mean", "mm", _shower_r90, aspect="radius"),
+    Observable("shower_r50_width", "R50 of each shower, width", "mm", _shower_radius_width("r50"), aspect="radius"),
+    Observable("shower_r90_width", "R90 of each shower, width", "mm", _shower_radius_width("r90"), aspect="radius"),
+    Observable(
+        "layer_depth_mean", "shower depth, mean layer", "layers", _layer_depth_mean, source="voxels", aspect="depth"
+    ),
+    Observable(
+        "layer_depth_width", "shower depth, width", "layers", _layer_depth_width, source="voxels", aspect="depth"
+    ),
+    _profile(
+        "layer_mean", "energy per layer, mean", _GEV, _layer_mean, _LAYER,
+        source="both", aspect="energy per layer",
+    ),
+    _profile(
+        "layer_width", "energy per layer, width", _GEV, _layer_width, _LAYER,
+        source="both", aspect="energy per layer",
+    ),
     Observable(
         "layer_correlation", "correlation of layer energies, RMS difference", "", _layer_correlation,
         kind="distance", scale="absolute", only_if=_some_layers,
+        source="both", aspect="correlations",
     ),
-    _profile("layer_r50", "R50 per layer", "mm", _layer_radius(0.5), _MAIN),
-    _profile("layer_r90", "R90 per layer", "mm", _layer_radius(0.9), _MAIN),
-    _profile("centroid_e1_mean", "centroid, e1, mean", "mm", _along(mean, "centroid", 0), _MAIN, **_ABSOLUTE),
-    _profile("centroid_e2_mean", "centroid, e2, mean", "mm", _along(mean, "centroid", 1), _MAIN, **_ABSOLUTE),
-    _profile("centroid_e1_width", "centroid, e1, width", "mm", _along(half_width, "centroid", 0), _MAIN),
-    _profile("centroid_e2_width", "centroid, e2, width", "mm", _along(half_width, "centroid", 1), _MAIN),
-    _profile("spread_e1_mean", "lateral RMS, e1, mean", "mm", _along(mean, "spread", 0), _MAIN),
-    _profile("spread_e2_mean", "lateral RMS, e2, mean", "mm", _along(mean, "spread", 1), _MAIN),
-    _profile("spread_e1_width", "lateral RMS, e1, width", "mm", _along(half_width, "spread", 0), _MAIN, drawn=False),
-    _profile("spread_e2_width", "lateral RMS, e2, width", "mm", _along(half_width, "spread", 1), _MAIN, drawn=False),
-    _profile("layer_lateral", "layer's lateral profile (1/E) dE/dr", "1/mm", _layer_lateral, _LAYER_RADIUS, log=True),
-    Observable("n_hits", "hits per shower, mean", "", _n_hits),
+    _profile("layer_r50", "R50 per layer", "mm", _layer_radius(0.5), _MAIN, source="both", aspect="radius"),
+    _profile("layer_r90", "R90 per layer", "mm", _layer_radius(0.9), _MAIN, source="both", aspect="radius"),
+    _profile(
+        "centroid_e1_mean", "centroid, e1, mean", "mm", _along(mean, "centroid", 0), _MAIN, **_ABSOLUTE,
+        source="both", aspect="centre",
+    ),
+    _profile(
+        "centroid_e2_mean", "centroid, e2, mean", "mm", _along(mean, "centroid", 1), _MAIN, **_ABSOLUTE,
+        source="both", aspect="centre",
+    ),
+    _profile(
+        "centroid_e1_width", "centroid, e1, width", "mm", _along(half_width, "centroid", 0), _MAIN,
+        source="both", aspect="centre",
+    ),
+    _profile(
+        "centroid_e2_width", "centroid, e2, width", "mm", _along(half_width, "centroid", 1), _MAIN,
+        source="both", aspect="centre",
+    ),
+    _profile(
+        "spread_e1_mean", "lateral RMS, e1, mean", "mm", _along(mean, "spread", 0), _MAIN,
+        source="both", aspect="width",
+    ),
+    _profile(
+        "spread_e2_mean", "lateral RMS, e2, mean", "mm", _along(mean, "spread", 1), _MAIN,
+        source="both", aspect="width",
+    ),
+    _profile(
+        "spread_e1_width", "lateral RMS, e1, width", "mm", _along(half_width, "spread", 0), _MAIN, drawn=False,
+        source="both", aspect="width",
+    ),
+    _profile(
+        "spread_e2_width", "lateral RMS, e2, width", "mm", _along(half_width, "spread", 1), _MAIN, drawn=False,
+        source="both", aspect="width",
+    ),
+    _profile(
+        "layer_lateral", "layer's lateral profile (1/E) dE/dr", "1/mm", _layer_lateral, _LAYER_RADIUS, log=True,
+        source="both", aspect="radius",
+    ),
+    Observable("n_hits", "hits per shower, mean", "", _n_hits, aspect="voxels"),
+    _profile(
+        "layer_occupancy", "voxels hit per layer, mean", "%", _occupancy, _MAIN, source="voxels", aspect="voxels"
+    ),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from fastparam.summary.summary import Summary
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
 
-__all__ = ["Axis", "Layout", "Sample", "depth_groups"]
+__all__ = ["MAIN_SHARE", "NEARLY_ALL", "RESPONSE_BINS", "Axis", "Layout", "Sample", "depth_groups"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,12 +27,12 @@ Floats = npt.NDArray[np.float64]
 _MIN_DEPTH = 0.85
 
 #: Radii and shapes are compared in layers that hold at least this share of the visible energy.
-_MAIN_SHARE = 0.01
+MAIN_SHARE = 0.01
 
 #: Above this visible fraction the leakage is the quantity that fluctuates.
-_NEARLY_ALL = 0.9
+NEARLY_ALL = 0.9
 
-_RESPONSE_BINS = 24
+RESPONSE_BINS = 24
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class Layout:
         Whether more than 90 % of the energy is visible, so that the leakage is judged.
     """
 
+    source: ClassVar[str] = "hits"
+
     layer_names: tuple[str, ...]
     main_layers: npt.NDArray[np.int64]
     cell_group: npt.NDArray[np.int64]
@@ -112,13 +114,13 @@ class Layout:
         number[bins] = np.arange(len(bins))
         return cls(
             layer_names=geometry.layer_names,
-            main_layers=np.flatnonzero(share > _MAIN_SHARE).astype(np.int64),
+            main_layers=np.flatnonzero(share > MAIN_SHARE).astype(np.int64),
             cell_group=number[groups[0]],
             depth_low=groups[1][bins],
             depth_high=groups[2][bins],
             r_edges=reference.binning.r_edges,
-            response_edges=np.linspace(max(centre - 4.0 * width, 0.0), centre + 4.0 * width, _RESPONSE_BINS + 1),
-            nearly_all_visible=bool(response.mean() > 1000.0 * _NEARLY_ALL),
+            response_edges=np.linspace(max(centre - 4.0 * width, 0.0), centre + 4.0 * width, RESPONSE_BINS + 1),
+            nearly_all_visible=bool(response.mean() > 1000.0 * NEARLY_ALL),
         )
 
     @property

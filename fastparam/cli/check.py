@@ -24,11 +24,14 @@ def check(
 
     loaded = load_geometry(geometry)
     facts = describe(loaded)
-    facts["found"] = None
+    facts["found"], facts["phase"] = None, None
     if loaded.config.samples:
         from fastparam.hits import inspect
+        from fastparam.workflow.phase_check import look_for_modulation
 
         facts["found"] = asdict(inspect(loaded))
+        if not facts["found"]["problems"]:
+            facts["phase"] = look_for_modulation(loaded)
     if json_output:
         import json
 
@@ -69,6 +72,8 @@ def _print(facts: dict[str, Any], console: Console) -> None:
         console.print(f"\nFound {facts['found']['rows']} showers")
         if facts["found"]["points"]:
             console.print(_point_table(facts["found"]["points"]))
+    if facts["phase"] is not None:
+        console.print(f"\nModulation of the response in phi: {facts['phase']['text']}.", soft_wrap=True)
 
 
 def _layer_table(layers: list[dict[str, Any]]) -> Any:

@@ -52,6 +52,7 @@ __all__ = [
     "DEGREES",
     "apply",
     "coefficients",
+    "deviations",
     "evaluate",
     "fit",
     "harmonics_test",
@@ -355,6 +356,26 @@ def harmonics_test(
         chi2,
         2 * harmonics,
     )
+
+
+def deviations(values: Floats, energy: Floats, points: EnergyPoints) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Return relative deviations of showers from the mean of their energy, clipped below, and their weights.
+
+    Parameters
+    ----------
+    values, energy : float64 arrays (n,)
+        Energies in MeV, of a layer or of the shower, and kinetic energies in MeV.
+    points : EnergyPoints
+
+    Returns
+    -------
+    deviation, weight : float64 arrays (m,)
+        The weight is the inverse variance.
+    used : bool array (n,)
+        The m showers at energies where the quantity has any energy.
+    """
+    data, used = _data(values, energy, np.zeros(len(values)), points)
+    return data.pull, data.weight, used
 
 
 def profile(

@@ -58,3 +58,57 @@ def test_missing_files_of_samples_are_a_problem(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "my_calorimeter: planar, 30 active layers" in captured.out
     assert "hits.root" in captured.err
+
+
+def undeclared(folder):
+    """The shipped accordion without its modulation."""
+    assert main(["init", str(folder), "--from", "lar_accordion"]) == 0
+    path = folder / "geometry.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("modulation")))
+    return path
+
+
+def test_a_modulation_that_nobody_declared_is_found_with_its_period(tmp_path, capsys):
+    assert main(["check", str(undeclared(tmp_path)), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
+    phase = facts["phase"]
+    assert phase["declared"] is None
+    assert phase["found"]["significant"]
+    assert abs(phase["found"]["periods"] - 1024) <= 4 * phase["found"]["error"]
+    # 1.5 % in the total (full samples); 714 showers
+    error = phase["found"]["amplitude_error"]["total"]
+    assert error < 0.005
+    assert abs(phase["found"]["amplitude"]["total"] - 0.015) < 4 * error
+    assert phase["text"].startswith("none declared, but the response has a period of 2 pi/N in phi")
+    assert "Add `modulation: {pitch: 2*pi/10" in phase["text"]
+
+
+def test_what_it_says_to_declare_can_be_declared(tmp_path, capsys):
+    path = undeclared(tmp_path)
+    capsys.readouterr()
+    assert main(["check", str(path)]) == 0
+    advice = capsys.readouterr().out.partition("Add `")[2].partition("`")[0]
+    path.write_text(f"{path.read_text()}\n{advice}\n")
+    assert main(["check", str(path)]) == 0
+    assert "declared with 2 pi/10" in capsys.readouterr().out
+
+
+def test_the_declared_modulation_is_judged(capsys):
+    assert main(["check", "lar_accordion"]) == 0
+    out = capsys.readouterr().out
+    assert "Modulation of the response in phi: declared with 2 pi/1024: " in out
+    assert "% in the total" in out
+
+
+def test_another_pitch_than_the_declared_one_is_named(tmp_path, capsys):
+    path = undeclared(tmp_path)
+    path.write_text(path.read_text() + "\nmodulation: {pitch: 2*pi/700, layers: [1, 2, 3]}\n")
+    assert main(["check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "declared with 2 pi/700" in out
+    assert "which may be chance; the response has a period of 2 pi/N in phi, N = 10" in out
+
+
+def test_planar_detectors_have_no_phi(capsys):
+    assert main(["check", "pbwo4", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["phase"] is None

@@ -9,15 +9,21 @@ import typer
 
 if TYPE_CHECKING:
     from fastparam.generate.protocol import Generator
+    from fastparam.geometry.voxels import VoxelBinning
     from fastparam.particles import Particles
 
-#: Hits sampled at a time before they are written, about; larger outputs never lie in memory whole.
+#: Numbers (hits or voxels) sampled at a time before they are written, about: the stated buffer, 0.5 GB with what
+#: conversions need. Larger outputs never lie in memory whole.
 _HITS_AT_A_TIME = 4_000_000
+
+_ROWS = {"all": slice(0, None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}
 
 
 def sample(
-    generator: Annotated[str, typer.Argument(metavar="GENERATOR", help="A tune file, or gflash:GEOMETRY.yaml.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File of showers (.root).")],
+    generator: Annotated[
+        str, typer.Argument(metavar="GENERATOR", help="A tune, gflash:GEOMETRY, replay:FILE, a network, showers.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File of showers (.root .h5 .csv .parquet).")],
     n: Annotated[int | None, typer.Option("-n", help="Number of showers.")] = None,
     pdg: Annotated[int | None, typer.Option(help="Particle code.")] = None,
     energy: Annotated[float | None, typer.Option(help="Kinetic energy in MeV.")] = None,
@@ -26,48 +32,54 @@ def sample(
     position: Annotated[str, typer.Option(help="x,y,z in mm where the line starts; default 0,0,0.")] = "",
     direction: Annotated[str, typer.Option(help="x,y,z along the momentum.")] = "",
     like: Annotated[Path | None, typer.Option(help="Sample the particles of this file of showers.")] = None,
-    geometry: Annotated[str, typer.Option(help="Geometry whose layouts --like is read by; default the tune's.")] = "",
+    geometry: Annotated[str, typer.Option(help="Geometry of files that do not name theirs; default the tune's.")] = "",
     rows: Annotated[str, typer.Option(help="Rows of --like: all, even or odd.")] = "all",
     as_pdg: Annotated[int | None, typer.Option("--as-pdg", help="Sample as if particles were this one.")] = None,
-    as_: Annotated[str, typer.Option("--as", metavar="hits", help="What to write: hits.")] = "hits",
+    as_: Annotated[
+        str, typer.Option("--as", metavar="FORM", help="What to write: hits, voxels or cells; default by the format.")
+    ] = "",
+    em_scale: Annotated[bool, typer.Option("--em-scale", help="Divide by the tuned visible fraction.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
 ) -> None:
     """Sample showers: n particles of one kind, or exactly the particles of another file."""
     from fastparam.cli.options import parse_rows
     from fastparam.cli.progress import progress_bar
-    from fastparam.errors import UsageError
+    from fastparam.errors import UsageError, near
     from fastparam.files import refuse_existing
 
     chosen_rows = parse_rows(rows)
-    if as_ != "hits":
-        raise UsageError(f"--as {as_}: expected hits")
-    if output.suffix != ".root":
-        raise UsageError(f"--output {output}: unknown format '{output.suffix}'; expected a name ending in .root")
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed {seed}: expected a number from 0 to 2**63 - 1")
-    refuse_existing(output, force=force)
 
+    from fastparam.showers.formats import FORMS, format_of
+
+    chosen_format = format_of(output)
+    if as_ and as_ not in FORMS:
+        raise UsageError(f"--as {as_}: unknown form{near(as_, FORMS)}; expected {', '.join(FORMS)}")
+    refuse_existing(*chosen_format.files(output), force=force)
+
+    from fastparam.generate.files import ShowerFile
     from fastparam.generate.registry import load
 
-    loaded = load(generator, as_pdg=as_pdg)
-    if like is None:
-        if geometry or chosen_rows != "all":
-            raise UsageError("--geometry and --rows belong to --like; give a file, or leave them out")
-        particles = _gun(n, pdg, energy, eta, phi, position, direction)
-    else:
-        given = [
-            o
-            for o, v in (("-n", n), ("--pdg", pdg), ("--energy", energy), ("--eta", eta), ("--phi", phi))
-            if v is not None
-        ]
-        given += [o for o, v in (("--position", position), ("--direction", direction)) if v]
+    loaded = load(generator, as_pdg=as_pdg, geometry=geometry or None)
+    given = [
+        o for o, v in (("-n", n), ("--pdg", pdg), ("--energy", energy), ("--eta", eta), ("--phi", phi)) if v is not None
+    ]
+    given += [o for o, v in (("--position", position), ("--direction", direction)) if v]
+    if like is not None:
         if given:
             raise UsageError(f"--like takes its particles from the file; leave out {', '.join(given)}")
         particles = _like(like, loaded, geometry, chosen_rows)
+    elif isinstance(loaded, ShowerFile) and not given:
+        particles = loaded.particles.take(_ROWS[chosen_rows])
+    else:
+        if geometry or chosen_rows != "all":
+            raise UsageError("--geometry and --rows belong to --like; give a file, or leave them out")
+        particles = _gun(n, pdg, energy, eta, phi, position, direction)
     with progress_bar() as bar:
-        hits = _write(output, loaded, particles, seed, generator, bar)
-    print(f"{output}: {len(particles)} showers, {hits} hits")
+        wrote = _write(output, loaded, particles, seed, generator, as_, em_scale, bar)
+    print(f"{output}: {len(particles)} showers, {wrote}")
 
 
 def _gun(
@@ -100,43 +112,78 @@ def _gun(
 def _like(path: Path, generator: Generator, geometry: str, rows: str) -> Particles:
     import numpy as np
 
+    from fastparam.generate.files import ShowerFile, particles_of_file
     from fastparam.geometry.load import load_geometry
-    from fastparam.hits.batches import layout_of, read_file_particles
-    from fastparam.hits.layout import SampleFile
 
     detector = load_geometry(geometry) if geometry else generator.geometry
-    particles = read_file_particles(SampleFile(path, layout_of(path, detector), 0), 0)
-    keep = {"all": slice(0, None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[rows]
-    chosen = particles.take(keep)
-    return chosen.with_index(np.arange(len(chosen)))
+    chosen = particles_of_file(path, detector).take(_ROWS[rows])
+    # A file of showers knows its particles by their row.
+    return chosen if isinstance(generator, ShowerFile) else chosen.with_index(np.arange(len(chosen)))
 
 
-def _write(output: Path, generator: Generator, particles: Particles, seed: int, source: str, progress: Any) -> int:
+def _write(
+    output: Path, generator: Generator, particles: Particles, seed: int, source: str, form: str, em_scale: bool,
+    progress: Any,
+) -> str:  # fmt: skip
     import warnings
 
-    from fastparam import __version__
     from fastparam.errors import FastparamWarning
+    from fastparam.geometry.voxels import VoxelBinning
+    from fastparam.showers.formats import form_of, format_of
+
+    generator.check(particles)  # all at once: rows as the user counts them, warnings once, errors before any work
+    provenance = _provenance(generator, source, seed)
+    factor = 1.0
+    if em_scale:
+        fraction = _visible_fraction(generator, source)
+        factor, provenance["em_scale"] = 1.0 / fraction, {"visible_fraction": fraction}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FastparamWarning)
+        written = form_of(output, form, generator.geometry, lambda: _binning(generator, particles))
+        width = written.n_voxels if isinstance(written, VoxelBinning) else 1
+        pdg = int(particles.pdg[0]) if len(particles) else 22
+        n_hits, numbers, first, size = 0, 0, 0, max(1, min(200, _HITS_AT_A_TIME // width))
+        with format_of(output).open(output, generator.geometry, written, pdg, provenance) as writer:
+            while first < len(particles):
+                showers = generator.generate(particles.take(slice(first, first + size)), seed=seed)
+                if em_scale:
+                    showers = showers.scaled(factor)
+                writer.write(showers)
+                hits = 0 if isinstance(written, VoxelBinning) and showers.emits == "voxels" else len(showers.hits.e)
+                n_hits += hits
+                numbers += hits + len(showers) * width
+                first += len(showers)
+                # The next piece is as large as what was seen so far allows.
+                size = max(1, min(100_000, int(_HITS_AT_A_TIME * first / max(numbers, 1))))
+                progress("sample", first / len(particles))
+    if isinstance(written, VoxelBinning):
+        return f"{width} voxels each"
+    return f"{n_hits} hits" + ("" if written == "hits" else " in cells")
+
+
+def _binning(generator: Generator, particles: Particles) -> VoxelBinning:
+    """Return the voxels that a generator makes, else those of its detector."""
+    return generator.generate(particles.take(slice(0, 1)), seed=0).binning
+
+
+def _provenance(generator: Generator, source: str, seed: int) -> dict[str, Any]:
+    from fastparam import __version__
     from fastparam.generate.tuned import TunedGenerator
-    from fastparam.showers.root import RootWriter
     from fastparam.tunes.file import tune_digest
 
-    provenance: dict[str, Any] = {"generator": Path(source).name, "seed": seed, "fastparam": __version__}
+    found: dict[str, Any] = {"generator": Path(source).name, "seed": seed, "fastparam": __version__}
     if isinstance(generator, TunedGenerator):
-        provenance |= {"tune_digest": tune_digest(generator.tune), "recipe": generator.tune.recipe.name}
-    written, first, size = 0, 0, 200
-    ids = generator.geometry.layer_ids
-    generator.check(particles)  # all at once: rows as the user counts them, warnings once, errors before any work
-    with (
-        RootWriter(output, barrel=generator.geometry.frame == "barrel", provenance=provenance) as writer,
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore", FastparamWarning)
-        while first < len(particles):
-            showers = generator.generate(particles.take(slice(first, first + size)), seed=seed)
-            writer.write(showers.particles, showers.hits, ids)
-            written += len(showers.hits.e)
-            first += len(showers)
-            # The next piece is as large as the hits seen so far allow.
-            size = max(1, min(100_000, int(_HITS_AT_A_TIME * first / max(written, 1))))
-            progress("sample", first / len(particles))
-    return written
+        found |= {"tune_digest": tune_digest(generator.tune), "recipe": generator.tune.recipe.name}
+    return found
+
+
+def _visible_fraction(generator: Generator, source: str) -> float:
+    from fastparam.errors import UsageError
+
+    fraction = getattr(generator, "visible_fraction", None)
+    if fraction is None:
+        raise UsageError(
+            f"--em-scale: {source} has no tuned visible fraction; expected a tune, or a network whose description"
+            " gives visible_fraction"
+        )
+    return float(fraction)

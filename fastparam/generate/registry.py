@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastparam.errors import UsageError, near
+from fastparam.generate.files import OPTIONS, SUFFIXES, load_file
 from fastparam.generate.protocol import Generator
 from fastparam.generate.replay import Replay
 from fastparam.generate.stock import PREFIX, load_stock
 from fastparam.generate.tuned import TunedGenerator
+from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
+from fastparam.showers.calochallenge import is_calochallenge
 from fastparam.tunes.file import load_tune
 
 __all__ = ["KINDS", "Kind", "load"]
@@ -48,38 +51,53 @@ class Kind:
     """A kind of generator: how its names look, and what loads it."""
 
     what: str
-    recognised: Callable[[str], bool]
-    load: Callable[[Source, int | None], Generator]
+    recognised: Callable[[Source], bool]
+    load: Callable[[Source, int | None, Geometry | None], Generator]
 
 
-def _stock(source: Source, as_pdg: int | None) -> Generator:
+def _stock(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Generator:
     return load_stock(source.text, as_pdg=as_pdg)
 
 
-def _replay(source: Source, as_pdg: int | None) -> Generator:
+def _replay(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Generator:
     options = source.only("geometry", "rows")
-    if "geometry" not in options:
+    if "geometry" in options:
+        geometry = load_geometry(options["geometry"])
+    if geometry is None:
         raise UsageError(f"{source.text}: of which detector? Say it as {source.text}?geometry=GEOMETRY.yaml")
-    geometry = load_geometry(options["geometry"])
     return Replay.from_file(source.path, geometry, rows=options.get("rows", "all"), as_pdg=as_pdg)
 
 
-def _tune(source: Source, as_pdg: int | None) -> Generator:
+def _file(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Generator:
+    if as_pdg is not None:
+        raise UsageError(f"{source.text}: --as-pdg has no meaning for a file, which has its own particles")
+    return load_file(Path(source.path), source.only(*OPTIONS), geometry=geometry)
+
+
+def _is_file(path: str) -> bool:
+    suffix = Path(path).suffix
+    return suffix in SUFFIXES and (suffix not in (".h5", ".hdf5") or is_calochallenge(Path(path)))
+
+
+def _tune(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Generator:
     source.only()
     return TunedGenerator(load_tune(Path(source.path)), as_pdg=as_pdg)
 
 
 #: Every kind, the first that recognises a name loads it.
 KINDS = (
-    Kind("stock GFlash, gflash:GEOMETRY", lambda text: text.startswith(PREFIX), _stock),
+    Kind("stock GFlash, gflash:GEOMETRY", lambda source: source.text.startswith(PREFIX), _stock),
     Kind(
-        "full simulation drawn again, replay:FILE?geometry=GEOMETRY", lambda text: text.startswith("replay:"), _replay
+        "full simulation drawn again, replay:FILE?geometry=GEOMETRY",
+        lambda source: source.text.startswith("replay:"),
+        _replay,
     ),
-    Kind("a tune, a file or the name of a shipped one", lambda text: True, _tune),
+    Kind("a file of showers, .root .h5 .hdf5 .csv .parquet", lambda source: _is_file(source.path), _file),
+    Kind("a tune, a file or the name of a shipped one", lambda source: True, _tune),
 )
 
 
-def load(path: str | Path, *, as_pdg: int | None = None) -> Generator:
+def load(path: str | Path, *, as_pdg: int | None = None, geometry: Geometry | str | Path | None = None) -> Generator:
     """Load a generator of any kind.
 
     Parameters
@@ -88,6 +106,8 @@ def load(path: str | Path, *, as_pdg: int | None = None) -> Generator:
         One of `KINDS`.
     as_pdg : int, optional
         Sample every particle as if it were this one.
+    geometry : Geometry, path or str, optional
+        Detector of a file that does not name its own.
 
     Raises
     ------
@@ -96,9 +116,10 @@ def load(path: str | Path, *, as_pdg: int | None = None) -> Generator:
     UsageError, GeometryError
         For a name that is not complete, and a geometry that cannot be read.
     """
-    text = str(path)
-    kind = next(kind for kind in KINDS if kind.recognised(text))
-    return kind.load(_parsed(text), as_pdg)
+    source = _parsed(str(path))
+    detector = load_geometry(geometry) if isinstance(geometry, str | Path) else geometry
+    kind = next(kind for kind in KINDS if kind.recognised(source))
+    return kind.load(source, as_pdg, detector)
 
 
 def _parsed(text: str) -> Source:

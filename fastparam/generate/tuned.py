@@ -11,6 +11,7 @@ import numpy as np
 
 from fastparam.errors import FastparamWarning
 from fastparam.files import refuse_existing
+from fastparam.fit.response import moments
 from fastparam.generate import gflash, library
 from fastparam.generate.domain import Plan, describe, plan
 from fastparam.geometry.detector import Geometry
@@ -62,6 +63,20 @@ class TunedGenerator:
     def domain(self) -> list[dict[str, object]]:
         """Particles, energies and directions that can be sampled, as data."""
         return describe(self.tune)
+
+    @property
+    def visible_fraction(self) -> float:
+        """Tuned visible over kinetic energy of the electromagnetic scale, one number for the detector.
+
+        The mean response of electrons (else photons, else the first particle of the tune) at the geometric middle of
+        the tuned energies; the mean over eta slices. What depends on the energy stays in the showers.
+        """
+        pdg = next((p for p in (11, -11, 22) if p in self.tune.pdgs), self.tune.pdgs[0])
+        means = []
+        for part in self.tune.of(pdg):
+            middle = np.log(np.sqrt(part.energy_range[0] * part.energy_range[1]) / 1000.0)
+            means.append(float(moments(part.components["response"], np.array([middle]))[0][0]))
+        return float(np.mean(means))
 
     def check(self, particles: Particles) -> None:
         """Do what `generate` does before it samples: useful ahead of many batches.

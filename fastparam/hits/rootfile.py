@@ -69,6 +69,13 @@ class RootFile:
         with self.readable():
             return self._directory[name]
 
+    def text(self, name: str) -> str | None:
+        """Return the text of a TObjString, None if there is none of that name."""
+        if self.classes.get(name) != "TObjString":
+            return None
+        with self.readable():
+            return str(self._directory[name])
+
     def missing(self, name: str, branches: Mapping[str, str], where: str) -> str | None:
         """Say which branches a tree lacks, with near matches; None if it has them all."""
         with self.readable():

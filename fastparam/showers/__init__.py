@@ -1,4 +1,4 @@
-"""Showers as generators return them, their forms, and how they are written."""
+"""Showers as generators return them, their forms, and how they are written and read."""
 
 from fastparam.showers.cells import Cells
 from fastparam.showers.root import RootWriter

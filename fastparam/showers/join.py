@@ -1,4 +1,4 @@
-"""Showers of several batches as one."""
+"""Showers of several batches as one, and some showers of a batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastparam.hits.hits import Hits
 
-__all__ = ["join_hits"]
+__all__ = ["join_hits", "take_hits"]
 
 
 def join_hits(parts: Sequence[Hits], places: Sequence[npt.NDArray[np.int64]] | None = None) -> Hits:
@@ -32,8 +32,14 @@ def join_hits(parts: Sequence[Hits], places: Sequence[npt.NDArray[np.int64]] | N
     if places is None:
         return Hits(offsets=offsets, **columns)
     order = np.argsort(np.concatenate(places), kind="stable")
-    if np.array_equal(order, np.arange(len(order))):
-        return Hits(offsets=offsets, **columns)
-    new = np.concatenate([[0], np.cumsum(counts[order])]).astype(np.int64)
-    source = np.repeat(offsets[order] - new[:-1], counts[order]) + np.arange(new[-1])
-    return Hits(offsets=new, **{name: values[source] for name, values in columns.items()})
+    joined = Hits(offsets=offsets, **columns)
+    return joined if np.array_equal(order, np.arange(len(order))) else take_hits(joined, order)
+
+
+def take_hits(hits: Hits, rows: npt.NDArray[np.int64]) -> Hits:
+    """Return the hits of the showers at these positions, in that order."""
+    counts = hits.n_hits[rows]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    source = np.repeat(hits.offsets[:-1][rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+    columns = {name: getattr(hits, name)[source] for name in ("x", "y", "z", "e", "layer")}
+    return Hits(offsets=offsets, **columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -174,6 +175,16 @@ class Showers:
         """
         grid = cells_of(self.geometry) if grid is None else grid
         return cell_images(self.geometry, self.particles, self.hits, grid)
+
+    def scaled(self, factor: npt.ArrayLike) -> Showers:
+        """Return the same showers with all energies times a factor, one number or one per shower (n,)."""
+        factors = np.broadcast_to(np.asarray(factor, dtype=np.float64), (len(self),))
+        if self.emits == "voxels":
+            return Showers.from_voxels(
+                self.particles, self._voxels * factors[:, None], self._binning, self.geometry, seed=self._seed,
+                radial=self._radial,
+            )  # fmt: skip
+        return Showers(self.particles, replace(self.hits, e=self.hits.e * factors[self.hits.shower]), self.geometry)
 
     def to_awkward(self) -> awkward.Array:
         """Return one record per shower: pdg, energy, eta, phi, and hits as a list of records x, y, z, e, layer (id)."""

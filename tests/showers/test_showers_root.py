@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,10 @@ from fastparam.hits import iterate_file
 from fastparam.hits.hits import Hits
 from fastparam.particles import MASSES, Particles
 from fastparam.showers.root import RootWriter
+from fastparam.showers.showers import Showers
+
+#: The stack of `showerfiles`, with layers 10 to 13.
+GEOMETRY = sf.geometry(Path())
 
 BARREL = ["pdg", "energy", "eta", "phi", "vx", "vy", "vz", "px", "py", "pz"]
 HITS = ["nhit", "hit_x", "hit_y", "hit_z", "hit_e", "hit_layer"]
@@ -32,9 +37,9 @@ def in_memory(showers):
 
 
 def write(path, geometry, showers, provenance=None):
-    with RootWriter(path, barrel=geometry.frame == "barrel", provenance=provenance or {}) as writer:
+    with RootWriter(path, geometry, provenance=provenance or {}) as writer:
         for some in showers:
-            writer.write(*in_memory(some), geometry.layer_ids)
+            writer.write(Showers(*in_memory(some), geometry))
     return path
 
 
@@ -120,8 +125,8 @@ def test_the_mark_outweighs_a_sample_layout_in_other_units(tmp_path):
 def test_a_failure_leaves_no_file_and_the_old_one_untouched(tmp_path):
     path = tmp_path / "out.root"
     path.write_text("old")
-    with pytest.raises(RuntimeError), RootWriter(path, barrel=False, provenance={}) as writer:  # noqa: PT012
-        writer.write(*in_memory(sf.truth(3)), np.arange(10, 14, dtype=np.int32))
+    with pytest.raises(RuntimeError), RootWriter(path, GEOMETRY, provenance={}) as writer:  # noqa: PT012
+        writer.write(Showers(*in_memory(sf.truth(3)), GEOMETRY))
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out.root"]
@@ -129,8 +134,8 @@ def test_a_failure_leaves_no_file_and_the_old_one_untouched(tmp_path):
 
 def test_closing_completes_the_file(tmp_path):
     path = tmp_path / "out.root"
-    writer = RootWriter(path, barrel=False, provenance={})
-    writer.write(*in_memory(sf.truth(3)), np.arange(10, 14, dtype=np.int32))
+    writer = RootWriter(path, GEOMETRY, provenance={})
+    writer.write(Showers(*in_memory(sf.truth(3)), GEOMETRY))
     assert not path.exists()
     writer.close()
     assert sum(len(b) for b in iterate_file(path, sf.geometry(tmp_path))) == 3
@@ -140,7 +145,7 @@ def test_particles_of_unknown_mass_are_refused(tmp_path):
     path = tmp_path / "out.root"
     with (
         pytest.raises(InputError, match="pdg 3122: its mass is not known"),
-        RootWriter(path, barrel=False, provenance={}) as writer,
+        RootWriter(path, GEOMETRY, provenance={}) as writer,
     ):
-        writer.write(*in_memory(sf.truth(3, pdg=3122)), np.arange(10, 14, dtype=np.int32))
+        writer.write(Showers(*in_memory(sf.truth(3, pdg=3122)), GEOMETRY))
     assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,12 @@
 * a stack of plates of thickness d_i seen as one medium: 1/X0 = sum w_i/X0_i and 1/R_M = (1/Es) sum w_i Ec_i/X0_i in
   g/cm2, Ec = X0 sum w_i Ec_i/X0_i, with mass fractions w_i = rho_i d_i / sum rho_j d_j. With lengths in place of
   g/cm2 the same sums have *volume* fractions as weights, which is how they are written below.
+
+And for hadrons:
+
+* the minimum of Bethe's dE/dx, with the density effect by the general formula of Sternheimer & Peierls (Phys. Rev. B 3
+  (1971) 3681) and mean excitation energies of ICRU report 37, in compounds by Bragg's rule with that report's
+  assignments for atoms that are bound.
 """
 
 from __future__ import annotations
@@ -40,6 +46,22 @@ _AVOGADRO = 6.02214076e23
 
 # Tsai's Table B.2: logarithms of the elements for which the Thomas-Fermi form does not hold.
 _TSAI_LIGHT = {1: (5.31, 6.144), 2: (4.79, 5.621), 3: (4.74, 5.805), 4: (4.71, 5.924)}
+
+_ELECTRON_MASS, _MUON_MASS = 0.51099895, 105.6583755  # MeV
+
+#: Densities below this (g/cm3) are those of gases.
+_GAS = 0.03
+
+# Mean excitation energies in eV in order of Z (ICRU report 37, as tabulated by NIST).
+_EXCITATIONS = """
+19.2 41.8 40 63.7 76 78 82 95 115 137 149 156 166 173 173 180 174 188 190 191 216 233 245 257 272 286 297 311 322 330
+334 350 347 348 343 352 363 366 379 393 417 424 428 441 449 470 470 469 488 488 487 485 491 482 488 491 501 523 535 546
+560 574 580 591 614 628 650 658 674 684 694 705 718 727 736 746 757 790 790 800 810 823 823 830 825 794 827 826 841 847
+878 890
+"""
+
+# Of atoms bound in liquids and solids; for the others 1.13 times that of the element (ICRU report 37, table 5.1).
+_BOUND_EXCITATION = {"H": 19.2, "C": 81.0, "N": 82.0, "O": 106.0, "F": 112.0, "Cl": 180.0}
 
 # Symbol, standard atomic weight (g/mol), density (g/cm3) in order of Z. Weights: CIAAW 2021, and where that is an
 # interval the single value of IUPAC 2001. Densities: Review of Particle Physics 2024 (atomic and nuclear properties);
@@ -97,6 +119,11 @@ class EffectiveMaterial:
         """X0 in g/cm2."""
         return 0.1 * self.radiation_length * self.density
 
+    @property
+    def minimum_dedx(self) -> float:
+        """Energy loss of a minimum-ionising particle in MeV cm2/g."""
+        return _minimum_dedx(self.density, self.mass_fractions)
+
     def at_density(self, density: float) -> EffectiveMaterial:
         """Return the same matter at another density (g/cm3): lengths scale, the rest stays."""
         scale = self.density / density
@@ -142,6 +169,68 @@ def tsai_radiation_length(z: int, a: float) -> float:
 def gflash_critical_energy(x0: float, z: float, a: float) -> float:
     """Return GFlash's critical energy in MeV; `x0` in **g/cm2**, `a` in g/mol."""
     return float(2.66 * (x0 * z / a) ** 1.1)
+
+
+def _minimum_dedx(density: float, mass_fractions: Mapping[str, float]) -> float:
+    """Minimum of Bethe's formula over beta gamma for a muon, in MeV cm2/g; `density` in g/cm3."""
+    electrons = {s: w * ELEMENTS[s][0] / ELEMENTS[s][1] for s, w in mass_fractions.items()}  # mol/g
+    z_over_a = sum(electrons.values())
+    bound = len(mass_fractions) > 1
+    ln_i = sum(n * math.log(_excitation(s, bound, density)) for s, n in electrons.items()) / z_over_a
+    ln_plasma = math.log(28.816 * math.sqrt(density * z_over_a))  # eV
+    return min(_bethe(1.5 + 0.05 * k, z_over_a, ln_i, ln_plasma, density) for k in range(120))
+
+
+def _excitation(symbol: str, bound: bool, density: float) -> float:
+    """Mean excitation energy of an atom in eV; `bound` in a compound or mixture, of gas or of condensed matter."""
+    condensed = density > _GAS
+    if bound and condensed:
+        return _BOUND_EXCITATION.get(symbol, 1.13 * _EXCITATION[symbol])
+    return _EXCITATION[symbol]
+
+
+def _bethe(beta_gamma: float, z_over_a: float, ln_i: float, ln_plasma: float, density: float) -> float:
+    """Bethe's dE/dx of a muon in MeV cm2/g; logarithms of energies in eV."""
+    gamma2 = 1.0 + beta_gamma**2
+    beta2 = beta_gamma**2 / gamma2
+    ratio = _ELECTRON_MASS / _MUON_MASS
+    electron = 2.0 * _ELECTRON_MASS * beta_gamma**2  # MeV
+    w_max = electron / (1.0 + 2.0 * math.sqrt(gamma2) * ratio + ratio**2)
+    ln_argument = 0.5 * math.log(electron * w_max * 1e12) - ln_i
+    return (
+        0.307075
+        * z_over_a
+        / beta2
+        * (ln_argument - beta2 - 0.5 * _density_effect(beta_gamma, ln_i, ln_plasma, density))
+    )
+
+
+def _density_effect(beta_gamma: float, ln_i: float, ln_plasma: float, density: float) -> float:
+    """Delta of Sternheimer & Peierls: X0, X1 and C from the excitation and plasma energies, m = 3."""
+    c = 2.0 * (ln_i - ln_plasma) + 1.0
+    if density > _GAS:
+        x1 = 2.0 if ln_i < math.log(100.0) else 3.0
+        border, offset = (3.681, 1.0) if x1 == 2.0 else (5.215, 1.5)
+        x0 = 0.2 if c < border else 0.326 * c - offset
+    else:
+        x0, x1 = _gas_interval(c)
+    x = math.log10(beta_gamma)
+    if x < x0:
+        return 0.0
+    a = (c - 2.0 * math.log(10.0) * x0) / (x1 - x0) ** 3
+    return 2.0 * math.log(10.0) * x - c + (a * (x1 - x) ** 3 if x < x1 else 0.0)
+
+
+def _gas_interval(c: float) -> tuple[float, float]:
+    """X0 and X1 of gases, by the steps of C in Sternheimer & Peierls."""
+    for border, x0 in ((10.0, 1.6), (10.5, 1.7), (11.0, 1.8), (11.5, 1.9)):
+        if c < border:
+            return x0, 4.0
+    if c < 12.25:
+        return 2.0, 4.0
+    if c < 13.804:
+        return 2.0, 5.0
+    return 0.326 * c - 2.5, 5.0
 
 
 def element(symbol: str) -> EffectiveMaterial:
@@ -233,6 +322,8 @@ ELEMENTS: dict[str, tuple[int, float, float]] = {
     symbol: (z, float(a), float(density))
     for z, (symbol, a, density) in enumerate((entry.split() for entry in _TABLE.split(",")), start=1)
 }
+
+_EXCITATION = dict(zip(ELEMENTS, map(float, _EXCITATIONS.split()), strict=True))
 
 # Compounds by numbers of atoms. Densities: Review of Particle Physics 2024, or where a compound is not listed there or
 # crystals in use differ (PbWO4: 8.30 there), the material database of Geant4 (8.28), with which users simulate.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, FitError, InputError
-from fastparam.fit import layers, longitudinal, modulation, radial, response, spots, warp
+from fastparam.fit import hadron_start, layers, longitudinal, modulation, radial, response, spots, warp
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
@@ -39,6 +39,9 @@ MIN_SHOWERS = 30
 
 #: Particles whose showers are gamma profiles.
 ELECTROMAGNETIC = (11, -11, 22)
+
+#: Particles that do not shower.
+MUONS = (13, -13)
 
 #: Components without which the sampler of the recipe `gflash` cannot work.
 SAMPLED_BY_GFLASH = ("response", "longitudinal", "spots", "layers", "radial")
@@ -145,6 +148,8 @@ def fit_slice(
     ]
     if geometry.config.modulation is not None:
         steps.append(lambda: {"modulation": modulation.fit(geometry, showers.particles, showers.layer_energy, points)})
+    if pdg not in (*ELECTROMAGNETIC, *MUONS):
+        steps.append(lambda: {"start": hadron_start.fit(geometry, energy, showers.layer_energy, points)})
     if pdg in ELECTROMAGNETIC:
         steps.append(lambda: _classical(geometry, showers, recipe, points))
     for step in steps:

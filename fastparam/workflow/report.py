@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as MplFigure
 
 from fastparam.comparison.figures import COLOURS, as_figure
 from fastparam.comparison.page import Cell, Figure, Section, Table
-from fastparam.fit import longitudinal, radial
+from fastparam.fit import hadron_start, longitudinal, radial
 from fastparam.fit.fit import Fit
 from fastparam.particles import particle_name
 from fastparam.tunes.tune import SliceTune, Tune
@@ -25,6 +25,7 @@ _TITLES = {
     "resolution": "Resolution, a / sqrt(E) (+) b",
     "longitudinal": "Longitudinal profile",
     "modulation": "Modulation of the response in phi",
+    "start": "Start of hadron showers",
     "spots": "Number of independent deposits",
     "layers": "Visible fraction of media relative to the main one",
     "warp": "Warp of gamma profiles",
@@ -145,7 +146,7 @@ def _with_error(value: float, error: float) -> str:
 
 def _figures(tune: Tune, part: SliceTune) -> tuple[Figure, ...]:
     figures = []
-    for draw in (_resolution_figure, _modulation_figure, _longitudinal_figure, _radial_figure):
+    for draw in (_resolution_figure, _modulation_figure, _start_figure, _longitudinal_figure, _radial_figure):
         made = draw(tune, part)
         if made is not None:
             figures.append(made)
@@ -198,6 +199,32 @@ def _modulation_figure(tune: Tune, part: SliceTune) -> Figure | None:
         figure, f"Modulation in phi, {slice_title(part)}",
         "Visible energy relative to its mean, energies weighted by their resolution. " + "; ".join(fit.notes) + ".",
     )  # fmt: skip
+
+
+def _start_figure(tune: Tune, part: SliceTune) -> Figure | None:
+    fit = part.components.get("start")
+    if fit is None:
+        return None
+    figure, all_axes = _axes(3)
+    e = fit.points["energy"] / 1000.0
+    panels = (
+        ("no_start", 100.0, "without a start / %"),
+        ("width", 100.0, "width of E / %"),
+        ("correlation", 1.0, "correlation E, start"),
+    )
+    for axes, (name, scale, label) in zip(all_axes, panels, strict=True):
+        axes.errorbar(
+            e, scale * fit.points[name], scale * fit.points[f"{name}_error"], fmt="ko", ms=4, label="training showers"
+        )
+        axes.set(xscale="log", ylabel=label)
+    x = np.geomspace(e.min(), e.max(), 100)
+    all_axes[0].plot(x, 100 * hadron_start.no_start_probability(fit, 1000.0 * x), color=COLOURS[0], label="law")
+    all_axes[0].legend()
+    all_axes[-1].set_xlabel("E / GeV")
+    text = "Widths and correlations are of showers that start."
+    if fit.settings["depth"]:
+        text += f" Starts fall off with {np.exp(fit['lambda0']):.0f} mm at 10 GeV behind the first layer."
+    return as_figure(figure, f"Start of showers, {slice_title(part)}", text)
 
 
 def _longitudinal_figure(tune: Tune, part: SliceTune) -> Figure | None:

@@ -204,3 +204,22 @@ def test_numbers_of_atoms_become_mass_fractions():
     assert atoms_to_mass({"Pb": 1, "W": 1, "O": 4}) == pytest.approx(
         {"Pb": 0.45534699, "W": 0.40401057, "O": 0.14064244}, rel=1e-7
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "tabulated"),
+    [
+        # Review of Particle Physics 2024, atomic and nuclear properties: minimum ionisation in MeV cm2/g
+        ("polystyrene", 1.936), ("Fe", 1.451), ("lAr", 1.508), ("Pb", 1.122), ("Si", 1.664), ("W", 1.145),
+        ("Cu", 1.403), ("Al", 1.615), ("PbWO4", 1.229), ("U", 1.081), ("scintillator", 1.956), ("lKr", 1.357), ("lXe", 1.255),
+        ("CsI", 1.243), ("BGO", 1.251), ("quartz", 1.699), ("PMMA", 1.929), ("water", 1.992), ("lH2", 4.034),
+        ("air", 1.815), ("Ar", 1.519), ("He", 1.937),
+    ],
+)  # fmt: skip
+def test_minimum_ionisation_is_that_of_the_tables_within_two_per_cent(name, tabulated):
+    assert BUILTIN[name].minimum_dedx == pytest.approx(tabulated, rel=0.02)
+
+
+def test_the_density_effect_lowers_the_loss_in_dense_matter():
+    """Argon as a liquid and as a gas in the same tables: 1.508 and 1.519."""
+    assert BUILTIN["lAr"].minimum_dedx / BUILTIN["Ar"].minimum_dedx == pytest.approx(1.508 / 1.519, abs=2e-3)

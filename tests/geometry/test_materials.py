@@ -211,9 +211,9 @@ def test_numbers_of_atoms_become_mass_fractions():
     [
         # Review of Particle Physics 2024, atomic and nuclear properties: minimum ionisation in MeV cm2/g
         ("polystyrene", 1.936), ("Fe", 1.451), ("lAr", 1.508), ("Pb", 1.122), ("Si", 1.664), ("W", 1.145),
-        ("Cu", 1.403), ("Al", 1.615), ("PbWO4", 1.229), ("U", 1.081), ("scintillator", 1.956), ("lKr", 1.357), ("lXe", 1.255),
-        ("CsI", 1.243), ("BGO", 1.251), ("quartz", 1.699), ("PMMA", 1.929), ("water", 1.992), ("lH2", 4.034),
-        ("air", 1.815), ("Ar", 1.519), ("He", 1.937),
+        ("Cu", 1.403), ("Al", 1.615), ("PbWO4", 1.229), ("U", 1.081), ("scintillator", 1.956), ("lKr", 1.357),
+        ("lXe", 1.255), ("CsI", 1.243), ("BGO", 1.251), ("quartz", 1.699), ("PMMA", 1.929), ("water", 1.992),
+        ("lH2", 4.034), ("air", 1.815), ("Ar", 1.519), ("He", 1.937),
     ],
 )  # fmt: skip
 def test_minimum_ionisation_is_that_of_the_tables_within_two_per_cent(name, tabulated):

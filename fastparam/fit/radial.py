@@ -32,7 +32,7 @@ from fastparam.errors import FitError
 from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.summary.points import EnergyPoints
 
-__all__ = ["LAWS", "TAU_EDGES", "RadialData", "evaluate", "fit"]
+__all__ = ["LAWS", "TAU_EDGES", "RadialCells", "RadialData", "cells", "cumulative", "evaluate", "fit", "goodness"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -139,15 +139,49 @@ def evaluate(fit: Fit, tau: Floats, ln_e: Floats) -> tuple[Floats, Floats, Float
     return LAWS[fit.settings["law"]].function(fit.values, np.clip(tau, 0.0, TAU_EDGES[-1]), ln_e)
 
 
-def fit(data: RadialData, law: str = "smooth") -> Fit:
-    """Fit a law of `LAWS`; chi2 compares fractions per radial bin with the law in every (age, energy) row.
+@dataclass(frozen=True)
+class RadialCells:
+    """What the showers say about radial profiles, row by row of (energy, age): the data of all fits of radii.
+
+    Attributes
+    ----------
+    energy, ln_e : float64 arrays (m,)
+        Kinetic energy of each row in MeV, and ln(E / 10 GeV).
+    fractions : float64 array (m, n_r)
+        Share of the row's energy in every radial bin but the open one.
+    n_eff : float64 array (m,)
+        Independent deposits that give the fractions the spread seen between showers.
+    tau, mixture : float64 arrays (m, 4)
+        Mean ages in the parts of each row's bin of age, and shares of the row's energy in them.
+    r2 : float64 array (n_r + 1,)
+        Squared edges of the radial bins in Moliere radii; the last one is finite.
+    shower, row, ring : int64 arrays
+        Of the single entries, for the scatter between showers.
+    deposits : float64 array
+        What an entry adds to the likelihood: `deposits` times ln of the fraction predicted in its row and ring.
+    """
+
+    energy: Floats
+    ln_e: Floats
+    fractions: Floats
+    n_eff: Floats
+    tau: Floats
+    mixture: Floats
+    r2: Floats
+    shower: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+    ring: npt.NDArray[np.int64]
+    deposits: Floats
+
+
+def cells(data: RadialData) -> RadialCells:
+    """Sum showers to rows of energy point and age.
 
     Raises
     ------
     FitError
         If fewer than 20 showers have energy in the bins of age.
     """
-    form = LAWS[law]
     n_tau, n_points = len(TAU_EDGES) - 1, len(data.points)
     part = np.searchsorted(_PART_EDGES, data.tau, side="right") - 1
     r2 = data.r_edges[:-1] ** 2
@@ -179,20 +213,48 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
     where = row * _PARTS + part % _PARTS
     in_part = np.bincount(where, weights=share, minlength=n_rows * _PARTS).reshape(n_rows, _PARTS)
     tau_sum = np.bincount(where, weights=share * data.tau[use], minlength=n_rows * _PARTS).reshape(n_rows, _PARTS)
-    tau = (tau_sum / np.where(in_part > 0, in_part, 1.0))[good]
-    mixture = in_part[good] / weight[good, None]
-    ln_e = np.repeat(np.log(data.points.energy / 10_000.0), n_tau)[good]
-    counts = fractions[good] * n_eff[good, None]
+    kept = good[row]
+    return RadialCells(
+        np.repeat(data.points.energy, n_tau)[good],
+        np.repeat(np.log(data.points.energy / 10_000.0), n_tau)[good],
+        fractions[good],
+        n_eff[good],
+        (tau_sum / np.where(in_part > 0, in_part, 1.0))[good],
+        in_part[good] / weight[good, None],
+        r2,
+        shower[kept],
+        (np.cumsum(good) - 1)[row[kept]],
+        ring[kept],
+        share[kept] * n_eff[row[kept]] / weight[row[kept]],
+    )
+
+
+def cumulative(core: Floats, tail: Floats, p: Floats, r2: Floats) -> Floats:
+    """Share of the energy within squared radii `r2` (n_r,), all below the last of them; shape (..., n_r)."""
+    inner, outer = (r2 / (r2 + R**2) * (r2[-1] + R**2) / r2[-1] for R in (core[..., None], tail[..., None]))
+    within: Floats = p[..., None] * inner + (1 - p[..., None]) * outer
+    return within
+
+
+def fit(data: RadialData, law: str = "smooth") -> Fit:
+    """Fit a law of `LAWS`; chi2 compares fractions per radial bin with the law in every (age, energy) row.
+
+    Raises
+    ------
+    FitError
+        If fewer than 20 showers have energy in the bins of age.
+    """
+    form = LAWS[law]
+    rows = cells(data)
+    counts = rows.fractions * rows.n_eff[:, None]
 
     def predicted(values: Floats) -> Floats:
-        core, tail, p = form.function(values, tau, ln_e[:, None])
         # Normalised within the last edge.
-        inner, outer = (r2 / (r2 + R**2) * (r2[-1] + R**2) / r2[-1] for R in (core[..., None], tail[..., None]))
-        cumulative = np.einsum("ap,apr->ar", mixture, p[..., None] * inner + (1 - p[..., None]) * outer)
-        per_ring: Floats = np.maximum(np.diff(cumulative, axis=1), 1e-12)
+        within = cumulative(*form.function(values, rows.tau, rows.ln_e[:, None]), rows.r2)
+        per_ring: Floats = np.maximum(np.diff(np.einsum("ap,apr->ar", rows.mixture, within), axis=1), 1e-12)
         return per_ring
 
-    saturated = float((counts * np.log(np.where(counts > 0, fractions[good], 1.0))).sum())
+    saturated = float((counts * np.log(np.where(counts > 0, rows.fractions, 1.0))).sum())
 
     def cost(values: Floats) -> float:
         # The deviance: subtracting the likelihood of the data themselves keeps the digits that matter.
@@ -202,49 +264,37 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
     minuit.errordef = Minuit.LEAST_SQUARES
     minuit.limits = list(form.limits)
     minuit.errors = [0.05 * max(abs(s), 0.1) for s in form.start]
-    if np.ptp(ln_e) < 0.05:
+    if np.ptp(rows.ln_e) < 0.05:
         for name in form.energy:
             minuit.fixed[name] = True
     minuit.simplex(ncall=3000)
     minimise(minuit)
     values = np.array(minuit.values)
     described = predicted(values)
-    expected = described * n_eff[good, None]
-    enough = expected > 5
-    chi2 = float((((counts - expected) ** 2 / expected) * enough).sum())
-    ndf = max(int(enough.sum()) - int(enough.any(axis=1).sum()) - int(minuit.nfit), 0)
-    kept = good[row]
-    entries = _Entries(
-        shower[kept],
-        (np.cumsum(good) - 1)[row[kept]],
-        ring[kept],
-        share[kept] * n_eff[row[kept]] / weight[row[kept]],
-    )
+    chi2, compared = goodness(rows, described)
     return from_minuit(
         minuit,
         energy=data.incident,
         chi2=chi2,
-        ndf=ndf,
-        covariance=_sandwich(minuit, predicted, entries),
+        ndf=max(compared - int(minuit.nfit), 0),
+        covariance=_sandwich(minuit, predicted, rows),
         settings={"law": law},
         points={
-            "energy": np.repeat(data.points.energy, n_tau)[good],
-            "tau": (mixture * tau).sum(axis=1),
-            "fractions": fractions[good],
+            "energy": rows.energy,
+            "tau": (rows.mixture * rows.tau).sum(axis=1),
+            "fractions": rows.fractions,
             "law": described,
-            "n_eff": n_eff[good],
+            "n_eff": rows.n_eff,
         },
     )
 
 
-@dataclass(frozen=True)
-class _Entries:
-    """What each entry adds to the likelihood: `deposits` times ln of the fraction predicted in its row and ring."""
-
-    shower: npt.NDArray[np.int64]
-    row: npt.NDArray[np.int64]
-    ring: npt.NDArray[np.int64]
-    deposits: Floats
+def goodness(rows: RadialCells, described: Floats) -> tuple[float, int]:
+    """chi2 of fractions per radial bin, and the numbers compared less one per row: bins that expect 5 deposits."""
+    expected = described * rows.n_eff[:, None]
+    enough = expected > 5
+    chi2 = float((((rows.fractions * rows.n_eff[:, None] - expected) ** 2 / expected) * enough).sum())
+    return chi2, int(enough.sum()) - int(enough.any(axis=1).sum())
 
 
 def _effective_deposits(
@@ -278,7 +328,7 @@ def _effective_deposits(
     return np.where((n_in_row >= 5) & np.isfinite(n_eff), n_eff, 0.0)
 
 
-def _sandwich(minuit: Minuit, predicted: Callable[[Floats], Floats], entries: _Entries) -> Floats:
+def _sandwich(minuit: Minuit, predicted: Callable[[Floats], Floats], entries: RadialCells) -> Floats:
     """Covariance H^-1 B H^-1 with B from the scores of single showers; 0 where fixed."""
     values = np.array(minuit.values)
     if minuit.covariance is None:

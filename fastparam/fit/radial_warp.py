@@ -1,0 +1,216 @@
+"""Radial warp: what the two components of the radial law miss of the lateral profile of real showers.
+
+Cascades have a halo that two components cannot describe together with the core: the radius that holds 90 % comes out up
+to 19 % short at late ages, and the far tail too high. On the scale of the radial law's own cumulative profile u, the
+energy lies with the density
+
+    g(u) = exp(s(u; tau, E)) / integral of exp(s) over u
+
+instead of 1. s is piecewise constant in bins of logit(u) = ln(u / (1 - u)), which resolves core and tail alike; its
+values follow straight lines between nodes in logit(u) and in the age tau, and are polynomials in L = ln(E / 10 GeV),
+
+    s = sum_ijm  b_ijm  hat_i(tau) hat_j(logit u) L^m.
+
+Whatever the coefficients, g is positive, its distribution function grows, and nothing changes in total. The parameters of
+the radial law stay what they are.
+
+The likelihood is that of `fit.radial`: energies in (tau, r) cells are a multinomial whose number of deposits is measured
+from the spread between showers. It is concave in s and is maximised by Fisher's scoring, less half the sum of squares of
+b, which keeps coefficients finite where a node has no energy: a factor e is one standard deviation. The order in L is
+chosen by cross-validation over showers. The covariance comes from the scores of single showers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam.fit import radial
+from fastparam.fit.fit import Fit
+from fastparam.fit.radial import RadialCells, RadialData
+
+__all__ = ["TAU_NODES", "U_EDGES", "U_HATS", "evaluate", "fit", "warped"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Ages between which s is linear; it is constant outside.
+TAU_NODES = np.array([0.1, 0.4, 0.8, 1.2, 1.75, 2.5, 3.5])
+
+_U_NODES = np.linspace(-4.2, 6.6, 10)
+
+#: Edges in u of the bins in which s is constant, 0 and 1 included.
+U_EDGES = np.concatenate([[0.0], 1.0 / (1.0 + np.exp(-np.linspace(-4.8, 7.2, 21))), [1.0]])
+
+#: Hat functions of the nodes in logit(u) at the middle of every bin, shape (bins, nodes).
+U_HATS = np.array([np.interp(np.linspace(-5.1, 7.5, 22), _U_NODES, row) for row in np.eye(len(_U_NODES))]).T
+
+#: Highest powers of L among which cross-validation chooses.
+_DEGREES = (0, 1, 2)
+_FOLDS = 4
+
+#: Steps of Fisher's scoring at most, and the gain in ln L that ends them.
+_MAX_STEPS, _SETTLED = 30, 1e-3
+
+
+def fit(data: RadialData, law: Fit) -> Fit:
+    """Fit the warp of a fitted radial law.
+
+    Parameters
+    ----------
+    data : RadialData
+    law : Fit
+        Of `fit.radial`.
+
+    Returns
+    -------
+    Fit
+        Coefficients b_ijm, named ``b<i>_<j>_<m>``; chi2 as that of the radial law, which it compares with.
+    """
+    rows = radial.cells(data)
+    n_energies = len(np.unique(np.round(rows.ln_e, 2)))
+    degrees = [degree for degree in _DEGREES if degree < n_energies]
+    halves = []
+    for k in range(_FOLDS):
+        # Neighbours in order of row have all energies; what is left out must not lack one.
+        fold = np.arange(len(data.incident)) % _FOLDS == k
+        halves.append((radial.cells(_taken(data, ~fold)), radial.cells(_taken(data, fold))))
+    scores = []
+    for degree in degrees:
+        prepared = [(_Model(train, law, degree), _Model(judge, law, degree)) for train, judge in halves]
+        scores.append(sum(judge.cost(train.maximise()) for train, judge in prepared))
+    degree = degrees[int(np.argmin(scores))]
+    model = _Model(rows, law, degree)
+    values = model.maximise()
+    described = model.predicted(values)[0]
+    chi2, compared = radial.goodness(rows, described)
+    before = radial.goodness(rows, model.predicted(np.zeros_like(values))[0])[0]
+    covariance, freedom = model.covariance(values)
+    return Fit(
+        tuple(
+            f"b{i}_{j}_{m}" for i in range(len(TAU_NODES)) for j in range(len(_U_NODES)) for m in range(degree + 1)
+        ),
+        values,
+        covariance,
+        bool(np.isfinite(values).all()),
+        True,
+        (),
+        chi2,
+        max(round(compared - freedom), 0),
+        (float(data.incident.min()), float(data.incident.max())),
+        len(data.incident),
+        settings={"degree": degree, "chi2_without": before},
+    )
+
+
+def evaluate(warp: Fit, energy: Floats) -> Floats:
+    """Return s at the nodes of age and logit(u) for kinetic energies in MeV (n,), shape (n, n_tau, n_u)."""
+    degree = warp.settings["degree"]
+    powers = np.vander(np.log(energy / 10_000.0), degree + 1, increasing=True)
+    at_nodes: Floats = np.einsum("ijm,nm->nij", _table(warp.values, degree), powers)
+    return at_nodes
+
+
+def warped(u: Floats, s: Floats) -> Floats:
+    """Share of the energy that lies within the classical share u (k,), for s (..., n_u) at the nodes; (..., k)."""
+    within: Floats = _density(s) @ _overlaps(u).T
+    return within
+
+
+def _density(s: Floats) -> Floats:
+    """Energy in every bin of u for s at the nodes of logit(u), shapes (..., bins) and (..., n_u)."""
+    g = np.diff(U_EDGES) * np.exp(s @ U_HATS.T)
+    per_bin: Floats = g / g.sum(axis=-1, keepdims=True)
+    return per_bin
+
+
+def _overlaps(u: Floats) -> Floats:
+    """Share of every bin that lies below u, shape (..., bins)."""
+    below: Floats = np.clip((u[..., None] - U_EDGES[:-1]) / np.diff(U_EDGES), 0.0, 1.0)
+    return below
+
+
+def _table(values: Floats, degree: int) -> Floats:
+    return values.reshape(len(TAU_NODES), len(_U_NODES), degree + 1)
+
+
+def _taken(data: RadialData, showers: npt.NDArray[np.bool_]) -> RadialData:
+    """Return the data of some showers; the others keep their place, without entries."""
+    kept = showers[data.shower]
+    return replace(data, **{name: getattr(data, name)[kept] for name in ("shower", "tau", "ring", "energy")})
+
+
+class _Model:
+    """The likelihood of the rows of one sample."""
+
+    def __init__(self, rows: RadialCells, law: Fit, degree: int) -> None:
+        self.rows, self.degree = rows, degree
+        widths = radial.evaluate(law, rows.tau, rows.ln_e[:, None])
+        # (rows, parts, rings, bins): what each bin of u gives to each ring.
+        self.rings = np.diff(_overlaps(radial.cumulative(*widths, rows.r2)), axis=2)
+        hats = np.stack([np.interp(rows.tau, TAU_NODES, row) for row in np.eye(len(TAU_NODES))], axis=-1)
+        powers = np.vander(rows.ln_e, degree + 1, increasing=True)
+        self.hats, self.powers = hats, powers
+        self.n_parameters = len(TAU_NODES) * len(_U_NODES) * (degree + 1)
+
+    def predicted(self, values: Floats) -> tuple[Floats, Floats]:
+        """Fractions (rows, rings) and their derivatives (rows, rings, parameters)."""
+        s = np.einsum("api,ijm,am->apj", self.hats, _table(values, self.degree), self.powers, optimize=True)
+        g = _density(s)
+        fractions = np.einsum("ap,aprk,apk->ar", self.rows.mixture, self.rings, g, optimize=True)
+        centred = U_HATS - (g @ U_HATS)[:, :, None, :]
+        slope = np.matmul(self.rings, g[..., None] * centred)
+        by_node = np.einsum("ap,api,aprj->arij", self.rows.mixture, self.hats, slope, optimize=True)
+        derivative = by_node[..., None] * self.powers[:, None, None, None, :]
+        return np.maximum(fractions, 1e-12), derivative.reshape(*fractions.shape, self.n_parameters)
+
+    def cost(self, values: Floats) -> float:
+        """Minus ln L."""
+        return self._cost(self.predicted(values)[0])
+
+    def _cost(self, fractions: Floats) -> float:
+        # The likelihood of the data themselves is subtracted, which keeps the digits that matter.
+        own = np.where(self.rows.fractions > 0, self.rows.fractions, fractions)
+        return float((self.rows.n_eff[:, None] * self.rows.fractions * np.log(own / fractions)).sum())
+
+    def maximise(self) -> Floats:
+        """Coefficients at the maximum of ln L minus half the sum of their squares."""
+        values = np.zeros(self.n_parameters)
+        fractions, derivative = self.predicted(values)
+        cost = self._cost(fractions)
+        for _ in range(_MAX_STEPS):
+            gradient, fisher = self._expansion(fractions, derivative)
+            step = np.linalg.solve(fisher + np.eye(len(values)), gradient - values)
+            for _ in range(12):
+                tried = values + step
+                fractions, derivative = self.predicted(tried)
+                now = self._cost(fractions) + 0.5 * float(tried @ tried)
+                if now <= cost:
+                    break
+                step = 0.5 * step
+            gain, cost, values = cost - now, now, tried
+            if gain < _SETTLED:
+                break
+        return values
+
+    def _expansion(self, fractions: Floats, derivative: Floats) -> tuple[Floats, Floats]:
+        """Gradient of ln L and Fisher's information."""
+        flat = derivative.reshape(-1, self.n_parameters)
+        n = np.repeat(self.rows.n_eff, fractions.shape[1])
+        f, seen = fractions.ravel(), self.rows.fractions.ravel()
+        return flat.T @ (n * seen / f), (flat * (n / f)[:, None]).T @ flat
+
+    def covariance(self, values: Floats) -> tuple[Floats, float]:
+        """Covariance from the scores of single showers, and the number of parameters that the data determine."""
+        fractions, derivative = self.predicted(values)
+        fisher = self._expansion(fractions, derivative)[1]
+        inverse = np.linalg.inv(fisher + np.eye(len(values)))
+        rows = self.rows
+        cell = (rows.row * fractions.shape[1] + rows.ring).astype(np.int64)
+        n_showers = int(rows.shower.max()) + 1
+        deposits = np.zeros((n_showers, fractions.size))
+        np.add.at(deposits, (rows.shower, cell), rows.deposits)
+        scores = (deposits / fractions.ravel()) @ derivative.reshape(-1, self.n_parameters)
+        scores -= scores.mean(axis=0)
+        return inverse @ (scores.T @ scores) @ inverse, float(np.trace(inverse @ fisher))

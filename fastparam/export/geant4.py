@@ -21,9 +21,11 @@ from fastparam.export.homogeneous import Constants, constants, not_homogeneous
 from fastparam.export.readme import domain_table, failed_notes, fidelity, photons_text, stock_notes, title
 from fastparam.export.tune_data import (
     RESPONSE_COEFFICIENTS,
+    correction_sizes,
     detector_constants,
     getters,
     medium_constants,
+    radial_bins,
     segment_tables,
     slice_tables,
 )
@@ -42,7 +44,7 @@ _TOP = frozenset({"include", "src", "example", "dd4hep", "CMakeLists.txt", "READ
 
 #: Components of a slice that are sampled, those that may be, and those that only inform.
 _SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
-_CORRECTIONS = ("warp",)
+_CORRECTIONS = ("warp", "layer_factors", "radial_warp", "spot_groups")
 _INFORMING = ("resolution", "layer_response", "modulation")
 
 
@@ -200,6 +202,8 @@ def _numbers(tune: Tune) -> dict[str, str]:
         "MEDIUM": medium_constants(tune.geometry),
         "DETECTOR": detector_constants(tune.geometry),
         "SEGMENTS": segment_tables(tune.geometry),
+        "RADIAL_BINS": radial_bins(),
+        **correction_sizes(),
         "SLICES": slice_tables(tune),
     }
 

@@ -13,14 +13,15 @@ import numpy.typing as npt
 
 from fastparam.export.homogeneous import Constants
 from fastparam.export.readme import title
-from fastparam.fit import warp
+from fastparam.fit import layer_factors, radial_warp, spot_groups, warp
 from fastparam.fit.fit import Fit
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.frames import MAX_ANGLE
 from fastparam.tunes.tune import SliceTune, Tune
 
 __all__ = [
-    "RESPONSE_COEFFICIENTS", "detector_constants", "getters", "medium_constants", "segment_tables", "slice_tables",
+    "RESPONSE_COEFFICIENTS", "correction_sizes", "detector_constants", "getters", "medium_constants", "radial_bins",
+    "segment_tables", "slice_tables",
 ]  # fmt: skip
 
 #: Steps in X0 in which a thick layer's profile is tabulated, as in `fastparam.generate.gflash`.
@@ -96,20 +97,66 @@ def segment_tables(geometry: Geometry) -> str:
     return f"inline constexpr int kSegments = {sum(pieces)};\n" + _array("int", "kPieces", "kLayers", pieces)
 
 
+def correction_sizes() -> dict[str, str]:
+    """Return the sizes of the tables of corrections, and the age in front of which groups do not grow."""
+    bins, nodes = radial_warp.U_HATS.shape
+    return {
+        "AGE_NODES": str(len(radial_warp.TAU_NODES)),
+        "SHARE_NODES": str(nodes),
+        "SHARE_BINS": str(bins),
+        "MIN_AGE": _number(spot_groups.MIN_TAU),
+    }
+
+
+def radial_bins() -> str:
+    """Return nodes, bins and hat functions of the radial warp."""
+    hats = ", ".join(_braces(row) for row in radial_warp.U_HATS)
+    return "\n".join(
+        [
+            _array("double", "kAges", "kAgeNodes", radial_warp.TAU_NODES),
+            _array("double", "kShareEdges", "kShareBins + 1", radial_warp.U_EDGES),
+            _table("double", "kShareHats[kShareBins][kShareNodes]", hats),
+        ]
+    )
+
+
+def _table(kind: str, name: str, rows: str) -> str:
+    body = textwrap.fill(rows, 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    return f"inline constexpr {kind} {name} = {{\n{body}}};"
+
+
 def slice_tables(tune: Tune) -> str:
     """Return the laws of every particle and slice."""
     lines = []
     for k, part in enumerate(tune.slices):
+        lines += _correction_tables(k, part)
         rows = ", ".join(_braces(row) for row in _layer_factors(part.components["layers"]))
         lines.append(f"inline constexpr double kLayerFactor{k}[kMedia][2] = {{{rows}}};")
     lines += [f"inline constexpr int kSlices = {len(tune.slices)};", "inline constexpr Slice kTune[kSlices] = {"]
     lines += [_slice(k, part) for k, part in enumerate(tune.slices)]
-    return "\n".join([*lines, "};"])
+    lines.append("};")
+    # As in the Python sampler, which samples all particles of a tune alike.
+    for name, component in (("kAnySplits", "spot_groups"), ("kAnyRadialWarp", "radial_warp")):
+        anywhere = any(component in part.components for part in tune.slices)
+        lines.append(f"inline constexpr bool {name} = {'true' if anywhere else 'false'};")
+    return "\n".join(lines)
+
+
+def _correction_tables(number: int, part: SliceTune) -> list[str]:
+    """Tables of the corrections that a slice has."""
+    lines = []
+    if (scale := part.components.get("layer_factors")) is not None:
+        rows = ", ".join(_braces(row) for row in layer_factors.coefficients(scale))
+        lines.append(_table("double", f"kLayerScale{number}[kLayers][3]", rows))
+    if (bend := part.components.get("radial_warp")) is not None:
+        nodes = ", ".join("{" + ", ".join(_braces(row) for row in age) + "}" for age in radial_warp.coefficients(bend))
+        lines.append(_table("double", f"kRadialWarp{number}[kAgeNodes][kShareNodes][3]", nodes))
+    return lines
 
 
 def _slice(number: int, part: SliceTune) -> str:
     shower = part.components
-    zero = shower["response"].settings["zero"]
+    zero, groups = shower["response"].settings["zero"], shower.get("spot_groups")
     offset = shower["response"].settings["offset"]
     law = {"classical": "RadialLaw::kClassical", "smooth": "RadialLaw::kSmooth"}[shower["radial"].settings["law"]]
     eta = (0.0, 0.0) if part.eta is None else part.eta
@@ -123,9 +170,12 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {_braces(shower['longitudinal'].values)},",
         f"    {_braces(shower['spots'].values)},",
         f"    kLayerFactor{number}, {shower['layers'].settings['main']},",
+        f"    {f'kLayerScale{number}' if 'layer_factors' in shower else 'nullptr'},",
         f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",
-        f"    {_braces(shower['radial'].values)}}},",
+        f"    {_braces(shower['radial'].values)},",
+        f"    {f'kRadialWarp{number}' if 'radial_warp' in shower else 'nullptr'},",
+        f"    {'false' if groups is None else 'true'}, {_braces([0.0] * 4 if groups is None else groups.values)}}},",
     ]
     return "\n".join(textwrap.fill(line, 116, subsequent_indent="     ", break_on_hyphens=False) for line in lines)
 

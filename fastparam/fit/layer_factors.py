@@ -21,7 +21,7 @@ from fastparam.fit.fit import Fit
 from fastparam.fit.profiles import Profiles, gamma_fractions
 from fastparam.summary.points import EnergyPoints
 
-__all__ = ["evaluate", "expected_energy", "fit"]
+__all__ = ["coefficients", "evaluate", "expected_energy", "fit"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,9 +148,10 @@ def expected_energy(
         u = warp.warped(u, warp.evaluate(bend, profiles.energy))
         share[:, main] = np.diff(u, axis=1, prepend=0.0) * of_main
     to_layer = (cell_layer[:, None] == np.arange(int(cell_layer.max()) + 1)).astype(np.float64)
-    per_layer: Floats = share @ to_layer
+    share = share @ to_layer
     visible = profiles.cell_energy.sum(axis=1, keepdims=True)
-    return per_layer / np.maximum(per_layer.sum(axis=1, keepdims=True), 1e-300) * visible
+    per_layer: Floats = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300) * visible
+    return per_layer
 
 
 def _choose(x: Floats, y: Floats, variance: Floats) -> tuple[Floats, float, int]:

@@ -149,8 +149,12 @@ class RadialCells:
         Kinetic energy of each row in MeV, and ln(E / 10 GeV).
     fractions : float64 array (m, n_r)
         Share of the row's energy in every radial bin but the open one.
-    n_eff : float64 array (m,)
+    n_eff, n_eff_error : float64 arrays (m,)
         Independent deposits that give the fractions the spread seen between showers.
+    share : float64 array (m,)
+        Of the energy of the point's showers in the row, on average.
+    n_showers : float64 array (m,)
+        Of the energy point.
     tau, mixture : float64 arrays (m, 4)
         Mean ages in the parts of each row's bin of age, and shares of the row's energy in them.
     r2 : float64 array (n_r + 1,)
@@ -165,6 +169,9 @@ class RadialCells:
     ln_e: Floats
     fractions: Floats
     n_eff: Floats
+    n_eff_error: Floats
+    share: Floats
+    n_showers: Floats
     tau: Floats
     mixture: Floats
     r2: Floats
@@ -203,7 +210,7 @@ def cells(data: RadialData) -> RadialCells:
     weight = table.sum(axis=1)
     good = weight > 0
     fractions = table / np.where(good, weight, 1.0)[:, None]
-    n_eff = _effective_deposits(row, shower, ring, share, fractions, len(data.incident))
+    n_eff, n_eff_error = _effective_deposits(row, shower, ring, share, fractions, len(data.incident))
     good &= n_eff > 5
     if not good.any():
         raise FitError(
@@ -214,11 +221,15 @@ def cells(data: RadialData) -> RadialCells:
     in_part = np.bincount(where, weights=share, minlength=n_rows * _PARTS).reshape(n_rows, _PARTS)
     tau_sum = np.bincount(where, weights=share * data.tau[use], minlength=n_rows * _PARTS).reshape(n_rows, _PARTS)
     kept = good[row]
+    counts = np.repeat(data.points.counts, n_tau).astype(np.float64)
     return RadialCells(
         np.repeat(data.points.energy, n_tau)[good],
         np.repeat(np.log(data.points.energy / 10_000.0), n_tau)[good],
         fractions[good],
         n_eff[good],
+        n_eff_error[good],
+        (weight / counts)[good],
+        counts[good],
         (tau_sum / np.where(in_part > 0, in_part, 1.0))[good],
         in_part[good] / weight[good, None],
         r2,
@@ -304,8 +315,10 @@ def _effective_deposits(
     share: Floats,
     fractions: Floats,
     n_showers: int,
-) -> Floats:
+) -> tuple[Floats, Floats]:
     """Find the number of independent deposits that give each row's ring fractions the spread seen between showers.
+
+    Returns it with its error, which follows from the scatter of the spread between showers.
 
     For k deposits the summed squared deviation of ring energies, each over its expectation, has the mean n_r - 1; the
     energies w of single showers in a row deviate from w_total f by an amount that the showers themselves tell.
@@ -325,7 +338,11 @@ def _effective_deposits(
     weight = np.bincount(own_row, weights=total, minlength=n_rows)
     with np.errstate(divide="ignore", invalid="ignore"):
         n_eff = weight**2 / spread * (1 - 1 / np.maximum(n_in_row, 1))
-    return np.where((n_in_row >= 5) & np.isfinite(n_eff), n_eff, 0.0)
+        mean = (spread * rings_hit / np.maximum(n_in_row, 1))[own_row]
+        scatter = np.bincount(own_row, weights=(deviation - mean) ** 2, minlength=n_rows)
+        error = n_eff * np.sqrt(scatter) / (spread * rings_hit)
+    enough = (n_in_row >= 5) & np.isfinite(n_eff)
+    return np.where(enough, n_eff, 0.0), np.where(enough, error, 0.0)
 
 
 def _sandwich(minuit: Minuit, predicted: Callable[[Floats], Floats], entries: RadialCells) -> Floats:

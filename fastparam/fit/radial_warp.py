@@ -11,18 +11,18 @@ values follow straight lines between nodes in logit(u) and in the age tau, and a
 
     s = sum_ijm  b_ijm  hat_i(tau) hat_j(logit u) L^m.
 
-Whatever the coefficients, g is positive, its distribution function grows, and nothing changes in total. The parameters of
-the radial law stay what they are.
+Whatever the coefficients, g is positive, its distribution function grows, and nothing changes in total. The parameters
+of the radial law stay what they are.
 
-The likelihood is that of `fit.radial`: energies in (tau, r) cells are a multinomial whose number of deposits is measured
-from the spread between showers. It is concave in s and is maximised by Fisher's scoring, less half the sum of squares of
-b, which keeps coefficients finite where a node has no energy: a factor e is one standard deviation. The order in L is
-chosen by cross-validation over showers. The covariance comes from the scores of single showers.
+The likelihood is that of `fit.radial`: energies in (tau, r) cells are a multinomial whose number of deposits is
+measured from the spread between showers. It is maximised by Fisher's scoring, less half the sum of squares of b, which
+keeps coefficients finite where a node has no energy: a factor e is one standard deviation. The order in L is chosen by
+cross-validation over showers. The covariance comes from the scores of single showers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from fastparam.fit import radial
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import RadialCells, RadialData
 
-__all__ = ["TAU_NODES", "U_EDGES", "U_HATS", "evaluate", "fit", "warped"]
+__all__ = ["TAU_NODES", "U_EDGES", "U_HATS", "coefficients", "evaluate", "fit", "warped"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,9 +88,7 @@ def fit(data: RadialData, law: Fit) -> Fit:
     before = radial.goodness(rows, model.predicted(np.zeros_like(values))[0])[0]
     covariance, freedom = model.covariance(values)
     return Fit(
-        tuple(
-            f"b{i}_{j}_{m}" for i in range(len(TAU_NODES)) for j in range(len(_U_NODES)) for m in range(degree + 1)
-        ),
+        tuple(f"b{i}_{j}_{m}" for i in range(len(TAU_NODES)) for j in range(len(_U_NODES)) for m in range(degree + 1)),
         values,
         covariance,
         bool(np.isfinite(values).all()),
@@ -110,6 +108,14 @@ def evaluate(warp: Fit, energy: Floats) -> Floats:
     powers = np.vander(np.log(energy / 10_000.0), degree + 1, increasing=True)
     at_nodes: Floats = np.einsum("ijm,nm->nij", _table(warp.values, degree), powers)
     return at_nodes
+
+
+def coefficients(warp: Fit) -> Floats:
+    """Polynomials in L of s at the nodes, constant first, shape (n_tau, n_u, 3)."""
+    degree = warp.settings["degree"]
+    table = np.zeros((len(TAU_NODES), len(_U_NODES), _DEGREES[-1] + 1))
+    table[:, :, : degree + 1] = _table(warp.values, degree)
+    return table
 
 
 def warped(u: Floats, s: Floats) -> Floats:

@@ -2,8 +2,10 @@
 
 For every shower: the visible energy from the response law; (ln T, ln alpha) from the bivariate normal law, drawn again
 where alpha would not exceed 1; N spots of equal energy, N Poisson around the spots law. Each spot gets a depth from the
-shower's gamma profile, warped if the recipe says so, folded with where the detector is active and how much of the
-energy each medium shows, then a radius from the two-component profile at its age, and a uniform azimuth.
+shower's gamma profile, folded with where the detector is active and how much of the energy each medium shows, then a
+radius from the two-component profile at its age, and a uniform azimuth. What the recipe's corrections add: the profile
+is warped and multiplied by factors of layers; a radius is found through the warped cumulative profile; a spot becomes a
+group of spots with radii of their own that share its step of depth and its energy.
 
 A spot is placed in the local frame, so that showers keep their symmetry about the particle's line at any incidence, and
 belongs to the layer it then lies in. One that lands between active media is moved along the line's direction into the
@@ -20,16 +22,28 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
-from fastparam.fit import layers, longitudinal, radial, response, spots, warp
+from fastparam.fit import (
+    layer_factors,
+    layers,
+    longitudinal,
+    radial,
+    radial_warp,
+    response,
+    spot_groups,
+    spots,
+    warp,
+)
 from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import normal, poisson, stream, uniform
 from fastparam.shapes.incomplete_gamma import gamma_p1
+from fastparam.shapes.radial import radial_cdf1, radial_ppf1
 from fastparam.showers.showers import Showers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastparam.fit.fit import Fit
     from fastparam.generate.domain import Plan
     from fastparam.geometry.detector import Geometry
     from fastparam.particles import Particles
@@ -48,8 +62,9 @@ _MAX_RADIUS = 20.0
 #: Showers whose tables are held at a time: the stated buffer, about 10 kB per shower.
 _CHUNK = 4096
 
-_VISIBLE, _SHAPE, _SPOTS = 1, 2, 3
+_VISIBLE, _SHAPE, _SPOTS, _GROUPS = 1, 2, 3, 4
 _MIN_LN_ALPHA = 0.02
+_MIN_TAU, _MAX_TAU = spot_groups.MIN_TAU, float(radial.TAU_EDGES[-1])
 
 
 @dataclass(frozen=True)
@@ -64,13 +79,24 @@ class _Segments:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What is known once per shower: visible energy in MeV, ln T, ln alpha, factors (n, n_media), warp (n, J)."""
+    """What is known once per shower.
+
+    Visible energy in MeV, ln T, ln alpha, number of groups; factors (n, n_media) and (n, L); warp (n, J); spots per
+    group (n, 3), and s at the nodes of the radial warp (n, n_tau, n_u), both empty where the recipe has none.
+    """
 
     visible: Floats
     ln_t: Floats
     ln_alpha: Floats
+    groups: npt.NDArray[np.int64]
     factor: Floats
+    layer_factor: Floats
     warp: Floats
+    split: Floats
+    radial_warp: Floats
+
+    def take(self, rows: npt.NDArray[np.int64]) -> _Drawn:
+        return _Drawn(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 @parallel_kernel
@@ -111,10 +137,127 @@ def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz:
     return (-b + math.sqrt(root)) / a
 
 
+@kernel
+def _profile(
+    t: Any, maximum: float, alpha: float, factor: Any, layer_factor: Any, warp: Any, main: Any, medium: Any,
+    seg_layer: Any, seg_f0: Any, seg_f1: Any, table: Any,
+) -> None:  # fmt: skip
+    """Fill `table` with the energy of a shower in front of the end of each segment; t (2, L) are depths in X0."""
+    n_segments = len(seg_layer)
+    beta = (alpha - 1.0) / maximum
+    of_main = 0.0
+    edge, at_edge = -1.0, 0.0
+    for k in range(n_segments):
+        m = seg_layer[k]
+        a = t[0, m] + seg_f0[k] * (t[1, m] - t[0, m])
+        b = t[0, m] + seg_f1[k] * (t[1, m] - t[0, m])
+        if a != edge:
+            at_edge = gamma_p1(alpha, beta * a)
+        upper = gamma_p1(alpha, beta * b)
+        table[k] = max(upper - at_edge, 0.0) * factor[medium[m]]
+        if medium[m] == main:
+            of_main += table[k]
+        edge, at_edge = b, upper
+    # The warp moves energy within the main medium, on the scale of its own cumulative profile.
+    total, before, bent = 0.0, 0.0, 0.0
+    for k in range(n_segments):
+        m = seg_layer[k]
+        if medium[m] == main and of_main > 0.0:
+            before += table[k] / of_main
+            after = before
+            for j in range(len(warp)):
+                after += warp[j] * math.sin((j + 1) * math.pi * before)
+            total += max(after - bent, 0.0) * of_main * layer_factor[m]
+            bent = max(after, bent)
+        else:
+            total += table[k] * layer_factor[m]
+        table[k] = total
+
+
+@kernel
+def _segment(table: Any, wanted: float) -> int:
+    """Return the first segment whose end has at least the energy `wanted` in front of it."""
+    left, right = 0, len(table) - 1
+    while left < right:
+        middle = (left + right) // 2
+        if table[middle] < wanted:
+            left = middle + 1
+        else:
+            right = middle
+    return left
+
+
+@kernel
+def _draw_groups(state: Any, table: Any, tau: Any, split: Any, segment: Any, number: Any) -> int:
+    """Draw the segment of every group and its number of spots, its mean rounded up or down; return their sum."""
+    total = 0
+    for j in range(len(segment)):
+        k = _segment(table, uniform(state) * table[-1])
+        age = min(max(tau[k], _MIN_TAU), _MAX_TAU)
+        mean = max(math.exp(split[0] + split[1] * math.log(age) + split[2] * age), 1.0)
+        segment[j], number[j] = k, math.floor(mean + uniform(state))
+        total += number[j]
+    return total
+
+
+@kernel
+def _ages(t: Any, maximum: float, seg_layer: Any, seg_f0: Any, seg_f1: Any, tau: Any) -> None:
+    for k in range(len(seg_layer)):
+        m = seg_layer[k]
+        tau[k] = (t[0, m] + 0.5 * (seg_f0[k] + seg_f1[k]) * (t[1, m] - t[0, m])) / maximum
+
+
+@parallel_kernel
+def _count(
+    seed: Any, index: Any, groups: Any, ln_t: Any, ln_alpha: Any, factor: Any, layer_factor: Any, warp: Any,
+    split: Any, main: Any, medium: Any, seg_layer: Any, seg_f0: Any, seg_f1: Any, t: Any, n_spots: Any,
+) -> None:  # fmt: skip
+    """Count the spots of all groups of every shower."""
+    for i in prange(len(index)):
+        table, tau = np.empty(len(seg_layer)), np.empty(len(seg_layer))
+        maximum = math.exp(ln_t[i])
+        _profile(
+            t[i], maximum, math.exp(ln_alpha[i]), factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0,
+            seg_f1, table,
+        )  # fmt: skip
+        _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
+        segment, number = np.empty(groups[i], dtype=np.int64), np.empty(groups[i], dtype=np.int64)
+        n_spots[i] = _draw_groups(stream(seed, index[i], _GROUPS), table, tau, split[i], segment, number)
+
+
+@kernel
+def _warped_shares(s: Any, tau: float, tau_nodes: Any, hats: Any, edges: Any, out: Any) -> None:
+    """Fill `out` with the energy in front of the end of every bin of u at age tau; s (n_tau, n_u) are the nodes."""
+    n = 0
+    while n < len(tau_nodes) - 2 and tau >= tau_nodes[n + 1]:
+        n += 1
+    x = min(max((tau - tau_nodes[n]) / (tau_nodes[n + 1] - tau_nodes[n]), 0.0), 1.0)
+    total = 0.0
+    for b in range(len(out)):
+        value = 0.0
+        for j in range(s.shape[1]):
+            value += hats[b, j] * ((1.0 - x) * s[n, j] + x * s[n + 1, j])
+        total += (edges[b + 1] - edges[b]) * math.exp(value)
+        out[b] = total
+    for b in range(len(out)):
+        out[b] /= total
+
+
+@kernel
+def _warped_radius(v: float, shares: Any, edges: Any, core: float, tail: float, p: float, r_max: float) -> float:
+    """Radius that holds the share v of the warped profile; `shares` as `_warped_shares` fills them."""
+    b = _segment(shares, v)
+    below = shares[b - 1] if b > 0 else 0.0
+    inner = min((v - below) / max(shares[b] - below, 1e-300), 1.0)
+    u = edges[b] + inner * (edges[b + 1] - edges[b])
+    return radial_ppf1(u * radial_cdf1(r_max, p, core, tail), p, core, tail)
+
+
 @parallel_kernel
 def _place(
-    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, factor: Any,
-    warp: Any, main: Any, medium: Any,
+    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, groups: Any, factor: Any,
+    layer_factor: Any, warp: Any, split: Any, radial_warp: Any, tau_nodes: Any, hats: Any, u_edges: Any,
+    main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
     r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
     period_from: Any, period_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
@@ -124,55 +267,44 @@ def _place(
     t, period and active (n, 2, L) are where each line enters and leaves the layers' periods, in X0 and in mm, and their
     active media, in mm; widths (n, 3, n_segments) holds R_C and R_T in Moliere radii and the core weight.
     """
-    n_segments, n_layers = len(seg_layer), len(layer_from)
+    n_segments, n_layers, n_bins = len(seg_layer), len(layer_from), len(u_edges) - 1
+    splits, bends = split.shape[1] > 0, radial_warp.shape[1] > 0
     for i in prange(len(index)):
         low, high = offsets[first + i], offsets[first + i + 1]
         if high == low:
             continue
+        table, tau = np.empty(n_segments), np.empty(n_segments)
+        maximum = math.exp(ln_t[i])
+        _profile(
+            t[i], maximum, math.exp(ln_alpha[i]), factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0,
+            seg_f1, table,
+        )  # fmt: skip
+        if splits or bends:
+            _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
+        segment, number = np.empty(groups[i] if splits else 0, np.int64), np.empty(groups[i] if splits else 0, np.int64)
+        if splits:
+            _draw_groups(stream(seed, index[i], _GROUPS), table, tau, split[i], segment, number)
+        # Radial profiles are tabulated where a spot needs them.
+        shares = np.empty((n_segments if bends else 0, n_bins))
+        tabulated = np.zeros(n_segments if bends else 0, dtype=np.bool_)
         state = stream(seed, index[i], _SPOTS)
-        alpha = math.exp(ln_alpha[i])
-        beta = (alpha - 1.0) / math.exp(ln_t[i])
-        table = np.empty(n_segments)
-        of_main = 0.0
-        edge, at_edge = -1.0, 0.0
-        for k in range(n_segments):
-            m = seg_layer[k]
-            a = t[i, 0, m] + seg_f0[k] * (t[i, 1, m] - t[i, 0, m])
-            b = t[i, 0, m] + seg_f1[k] * (t[i, 1, m] - t[i, 0, m])
-            if a != edge:
-                at_edge = gamma_p1(alpha, beta * a)
-            upper = gamma_p1(alpha, beta * b)
-            table[k] = max(upper - at_edge, 0.0) * factor[i, medium[m]]
-            if medium[m] == main:
-                of_main += table[k]
-            edge, at_edge = b, upper
-        # The warp moves energy within the main medium, on the scale of its own cumulative profile.
-        total, before, bent = 0.0, 0.0, 0.0
-        for k in range(n_segments):
-            if medium[seg_layer[k]] == main and of_main > 0.0:
-                before += table[k] / of_main
-                after = before
-                for j in range(warp.shape[1]):
-                    after += warp[i, j] * math.sin((j + 1) * math.pi * before)
-                total += max(after - bent, 0.0) * of_main
-                bent = max(after, bent)
-            else:
-                total += table[k]
-            table[k] = total
-        share = visible[i] / (high - low)
+        share = visible[i] / groups[i]
+        group, left_in_group = -1, 0
         for h in range(low, high):
-            wanted = uniform(state) * total
-            left, right = 0, n_segments - 1
-            while left < right:
-                middle = (left + right) // 2
-                if table[middle] < wanted:
-                    left = middle + 1
-                else:
-                    right = middle
-            k = left
+            if splits:
+                if left_in_group == 0:
+                    group += 1
+                    left_in_group = number[group]
+                    share = visible[i] / (groups[i] * number[group])
+                left_in_group -= 1
+                k = segment[group]
+                inner = uniform(state)
+            else:
+                wanted = uniform(state) * table[-1]
+                k = _segment(table, wanted)
+                below = table[k - 1] if k > 0 else 0.0
+                inner = (wanted - below) / max(table[k] - below, 1e-300)
             m = seg_layer[k]
-            below = table[k - 1] if k > 0 else 0.0
-            inner = (wanted - below) / max(table[k] - below, 1e-300)
             if whole[m]:
                 s = active[i, 0, m] + inner * (active[i, 1, m] - active[i, 0, m])
             else:
@@ -180,11 +312,17 @@ def _place(
                     period[i, 1, m] - period[i, 0, m]
                 )
 
-            v, p = uniform(state), widths[i, 2, k]
-            radius = moliere * (widths[i, 0, k] if v < p else widths[i, 1, k])
-            v = v / p if v < p else (v - p) / (1.0 - p)
-            v *= r_max * r_max / (r_max * r_max + radius * radius)
-            r = radius * math.sqrt(v / (1.0 - v))
+            v, core, tail, p = uniform(state), widths[i, 0, k], widths[i, 1, k], widths[i, 2, k]
+            if bends:
+                if not tabulated[k]:
+                    _warped_shares(radial_warp[i], tau[k], tau_nodes, hats, u_edges, shares[k])
+                    tabulated[k] = True
+                r = moliere * _warped_radius(v, shares[k], u_edges, core, tail, p, r_max / moliere)
+            else:
+                radius = moliere * (core if v < p else tail)
+                v = v / p if v < p else (v - p) / (1.0 - p)
+                v *= r_max * r_max / (r_max * r_max + radius * radius)
+                r = radius * math.sqrt(v / (1.0 - v))
             azimuth = 2.0 * math.pi * uniform(state)
             d1, d2 = r * math.cos(azimuth), r * math.sin(azimuth)
             px = origin[i, 0] + s * u[i, 0] + d1 * e1[i, 0] + d2 * e2[i, 0]
@@ -259,20 +397,72 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
         ),
     )
     mean_spots = _blend(tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows]))
-    factor = _blend(tune, plan, lambda part, rows: layers.evaluate(part.components["layers"], particles.energy[rows]))
-    bend = _blend(tune, plan, lambda part, rows: _warp(part, particles.energy[rows]))
-    ln_t, ln_alpha, n_spots = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
-    _shapes(seed, index, law, mean_spots, ln_t, ln_alpha, n_spots)
+    ln_t, ln_alpha, groups = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
+    _shapes(seed, index, law, mean_spots, ln_t, ln_alpha, groups)
+    segments = _segments(tune.geometry)
+    corrections = _corrections(tune, plan, particles.energy)
+    drawn = _Drawn(visible, ln_t, ln_alpha, groups, *corrections)
+    chunks = [np.arange(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
+    n_spots = groups.copy()
+    if drawn.split.shape[1]:
+        for rows in chunks:
+            n_spots[rows] = _spots(tune, plan, particles.take(rows), seed, segments, drawn.take(rows))
     n_spots[visible <= 0] = 0
     offsets = np.concatenate([[0], np.cumsum(n_spots)]).astype(np.int64)
     x, y, z, e = (np.empty(offsets[-1]) for _ in range(4))
     hits = Hits(x, y, z, e, np.empty(offsets[-1], dtype=np.int32), offsets)
-    segments = _segments(tune.geometry)
-    for first in range(0, n, _CHUNK):
-        rows = np.arange(first, min(first + _CHUNK, n))
-        drawn = _Drawn(visible[rows], ln_t[rows], ln_alpha[rows], factor[rows], bend[rows])
-        _fill(tune, _take(plan, rows), particles.take(rows), seed, segments, first, drawn, hits)
+    for rows in chunks:
+        _fill(tune, _take(plan, rows), particles.take(rows), seed, segments, int(rows[0]), drawn.take(rows), hits)
     return hits
+
+
+def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Fields of `_Drawn` from `factor` on."""
+
+    def of(name: str, evaluate: Callable[[Fit, Floats], Floats], without: Floats) -> Floats:
+        return _blend(
+            tune,
+            plan,
+            lambda part, rows: (
+                evaluate(part.components[name], energy[rows])
+                if name in part.components
+                else np.broadcast_to(without, (len(rows), *without.shape))
+            ),
+        )
+
+    def anywhere(name: str) -> bool:
+        return any(name in part.components for part in tune.slices)
+
+    no_nodes = np.zeros((len(radial_warp.TAU_NODES), radial_warp.U_HATS.shape[1]))
+    return (
+        _blend(tune, plan, lambda part, rows: layers.evaluate(part.components["layers"], energy[rows])),
+        of("layer_factors", layer_factors.evaluate, np.ones(tune.geometry.n_layers)),
+        of("warp", warp.evaluate, np.zeros(warp.MAX_ORDER)),
+        of("spot_groups", spot_groups.evaluate, np.zeros(3 if anywhere("spot_groups") else 0)),
+        of("radial_warp", radial_warp.evaluate, no_nodes if anywhere("radial_warp") else np.zeros((0, 0))),
+    )
+
+
+def _main(tune: Tune, plan: Plan) -> int:
+    """Return the number of the medium that holds most energy."""
+    return int(tune.slices[plan.lower[0]].components["layers"].settings["main"])
+
+
+def _spots(
+    tune: Tune, plan: Plan, particles: Particles, seed: int, segments: _Segments, drawn: _Drawn
+) -> npt.NDArray[np.int64]:
+    """Count the spots of the showers of one chunk."""
+    geometry = tune.geometry
+    frames = local_frames(geometry, particles)
+    period = line_crossings(geometry, particles, np.stack([geometry.period_from, geometry.period_to]))
+    t = depth_at(frames, geometry.slab_x0, period.reshape(len(particles), -1)).reshape(period.shape)
+    n_spots = np.empty(len(particles), dtype=np.int64)
+    _count(
+        seed, particles.index, drawn.groups, drawn.ln_t, drawn.ln_alpha, drawn.factor, drawn.layer_factor, drawn.warp,
+        drawn.split, _main(tune, plan), geometry.layer_medium.astype(np.int64), segments.layer, segments.f0,
+        segments.f1, t, n_spots,
+    )  # fmt: skip
+    return n_spots
 
 
 def _fill(
@@ -293,10 +483,11 @@ def _fill(
         lambda part, rows: np.stack(radial.evaluate(part.components["radial"], tau[rows], ln_e[rows, None]), axis=1),
     )
     moliere = geometry.material.moliere_radius
-    main = tune.slices[plan.lower[0]].components["layers"].settings["main"]
     _place(
-        seed, particles.index, hits.offsets, first, drawn.visible, drawn.ln_t, drawn.ln_alpha, drawn.factor,
-        drawn.warp, main, geometry.layer_medium.astype(np.int64),
+        seed, particles.index, hits.offsets, first, drawn.visible, drawn.ln_t, drawn.ln_alpha, drawn.groups,
+        drawn.factor, drawn.layer_factor, drawn.warp, drawn.split, drawn.radial_warp,
+        radial_warp.TAU_NODES, radial_warp.U_HATS, radial_warp.U_EDGES,
+        _main(tune, plan), geometry.layer_medium.astype(np.int64),
         segments.layer, segments.f0, segments.f1, segments.whole,
         t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, _MAX_RADIUS * moliere,
         frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel",
@@ -334,12 +525,6 @@ def _blend(tune: Tune, plan: Plan, evaluate: Callable[[SliceTune, npt.NDArray[np
             result[rows] += values * share[rows].reshape(-1, *(1,) * (values.ndim - 1))
     assert result is not None  # a plan serves every particle
     return result
-
-
-def _warp(part: SliceTune, energy: Floats) -> Floats:
-    if "warp" not in part.components:
-        return np.zeros((len(energy), warp.MAX_ORDER))
-    return warp.evaluate(part.components["warp"], energy)
 
 
 def _take(plan: Plan, rows: npt.NDArray[np.int64]) -> Plan:

@@ -10,7 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, FitError, InputError
-from fastparam.fit import hadron_start, layers, longitudinal, modulation, radial, response, spots, warp
+from fastparam.fit import (
+    hadron_start,
+    layer_factors,
+    layers,
+    longitudinal,
+    modulation,
+    radial,
+    radial_warp,
+    response,
+    spot_groups,
+    spots,
+    warp,
+)
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
@@ -188,7 +200,19 @@ def _classical(geometry: Geometry, showers: Summary, recipe: Recipe, points: Ene
         deposits = spots.evaluate(components["spots"], energy)
         main = profiles.of_medium(components["layers"].settings["main"])
         components["warp"] = warp.fit(main, single.theta, deposits)
-    components["radial"] = radial.fit(radial_data(geometry, showers, single.theta, profiles.depths), recipe.radial_law)
+    if "layers" in recipe.corrections:
+        expected = layer_factors.expected_energy(
+            profiles, single.theta, components["layers"], components.get("warp"), showers.binning.cell_layer
+        )
+        components["layer_factors"] = layer_factors.fit(
+            showers.layer_energy, expected, energy, points, geometry.layer_ids
+        )
+    radii = radial_data(geometry, showers, single.theta, profiles.depths)
+    components["radial"] = radial.fit(radii, recipe.radial_law)
+    if "radial" in recipe.corrections:
+        components["radial_warp"] = radial_warp.fit(radii, components["radial"])
+    if "spots" in recipe.corrections:
+        components["spot_groups"] = spot_groups.fit(radial.cells(radii), components["spots"])
     return components
 
 

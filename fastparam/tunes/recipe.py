@@ -44,7 +44,8 @@ class Recipe(BaseModel):
     longitudinal_law : str
         "linear" in ln E, or "spline" (`fastparam.fit.population`): how the shapes of profiles depend on the energy.
     corrections : list of str
-        What is put on top of the classical form: "warp" (`fastparam.fit.warp`).
+        What is put on top of the classical form: "warp" (`fastparam.fit.warp`), "radial" (`fastparam.fit.radial_warp`),
+        "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`).
     library : LibrarySettings
     """
 
@@ -56,7 +57,7 @@ class Recipe(BaseModel):
     particles: list[int]
     radial_law: Literal["classical", "smooth"] = "smooth"
     longitudinal_law: Literal["linear", "spline"] = "linear"
-    corrections: list[Literal["warp"]] = []
+    corrections: list[Literal["warp", "radial", "layers", "spots"]] = []
     library: LibrarySettings = LibrarySettings()
 
     @property

@@ -16,7 +16,9 @@ __all__ = ["eigenvectors", "replicas", "vary"]
 Floats = npt.NDArray[np.float64]
 
 #: Components that showers are sampled from; the others only describe.
-SAMPLED = ("response", "longitudinal", "spots", "layers", "warp", "radial")
+SAMPLED = (
+    "response", "longitudinal", "spots", "spot_groups", "layers", "layer_factors", "warp", "radial", "radial_warp",
+)  # fmt: skip
 
 
 def eigenvectors(fit: Fit) -> tuple[Floats, Floats]:

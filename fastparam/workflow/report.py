@@ -28,8 +28,11 @@ _TITLES = {
     "start": "Start of hadron showers",
     "spots": "Number of independent deposits",
     "layers": "Visible fraction of media relative to the main one",
+    "layer_factors": "Layers: energy over that of the longitudinal model",
     "warp": "Warp of gamma profiles",
     "radial": "Radial profile",
+    "radial_warp": "Warp of radial profiles",
+    "spot_groups": "Spots per independent deposit",
     "layer_response": "Mean share of the incident energy seen in each layer",
 }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import handmade
 import numpy as np
 
+from fastparam.fit import radial_warp, spot_groups
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import LAWS
 from fastparam.tunes.tune import SliceTune, Tune
@@ -24,6 +25,27 @@ def classical(part: SliceTune) -> SliceTune:
     """Give a slice the radial law that Geant4 has."""
     radial = handmade.component(LAWS["classical"].names, CLASSICAL, law="classical")
     return replace(part, components={**part.components, "radial": radial})
+
+
+def corrected(part: SliceTune, n_layers: int, seed: int = 4) -> SliceTune:
+    """Give a slice every correction, each with terms of all orders in energy."""
+    rng = np.random.default_rng(seed)
+    orders = [k % 4 - 1 for k in range(n_layers)]
+    n_terms, n_nodes = sum(order + 1 for order in orders), len(radial_warp.TAU_NODES) * radial_warp.U_HATS.shape[1]
+    return replace(
+        part,
+        components={
+            **part.components,
+            "warp": WARP,
+            "layer_factors": handmade.component(
+                [f"f{k}" for k in range(n_terms)], rng.normal(0.0, 0.1, n_terms), orders=orders
+            ),
+            "radial_warp": handmade.component(
+                [f"b{k}" for k in range(2 * n_nodes)], rng.normal(0.0, 0.2, 2 * n_nodes), degree=1
+            ),
+            "spot_groups": handmade.component(spot_groups.NAMES, [1.0, 0.05, -0.1, -0.15]),
+        },
+    )
 
 
 def curved(part: SliceTune) -> SliceTune:
@@ -47,7 +69,7 @@ def slices() -> Tune:
         handmade.part(geometry, pdg=11, eta=(0.20, 0.25), visible=0.05, core=0.10),
         handmade.part(geometry, pdg=11, eta=(0.28, 0.36), visible=0.07, tail=1.5),
         handmade.part(geometry, pdg=11, eta=(0.40, 0.45), visible=0.08, core=0.20, spots=300.0, weight=0.5),
-        curved(handmade.part(geometry, pdg=22, eta=(0.20, 0.25), factor=1.4)),
+        corrected(curved(handmade.part(geometry, pdg=22, eta=(0.20, 0.25), factor=1.4)), geometry.n_layers),
         classical(handmade.part(geometry, pdg=22, eta=(0.40, 0.45))),
     )
 
@@ -61,7 +83,8 @@ def block(**laws: float) -> Tune:
 
 def stack() -> Tune:
     geometry = handmade.detector("planar")
-    return handmade.tune(geometry, curved(handmade.part(geometry, pdg=11)), curved(handmade.part(geometry, pdg=22)))
+    photons = corrected(handmade.part(geometry, pdg=22, zero=(-4.0, 0.3)), geometry.n_layers)
+    return handmade.tune(geometry, curved(handmade.part(geometry, pdg=11)), photons)
 
 
 def two_media() -> Tune:

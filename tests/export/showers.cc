@@ -56,15 +56,16 @@ int main() {
       std::printf("%d 0 0 0 0\n", static_cast<int>(verdict));
       continue;
     }
-    Stream visible(seed, index, 1), shape(seed, index, 2), spots(seed, index, 3);
+    Stream visible(seed, index, 1), shape(seed, index, 2), spots(seed, index, 3), groups(seed, index, 4);
     shower.DrawVisibleEnergy(visible);
     shower.DrawProfile(shape);
+    shower.DrawGroups(groups);
     std::printf("0 %.17g %.17g %.17g %ld\n", shower.GetVisibleEnergy(), shower.GetMaximum(), shower.GetAlpha(),
                 shower.GetNumberOfSpots());
     for (long n = 0; n < shower.GetNumberOfSpots(); ++n) {
       const Spot spot = shower.DrawSpot(spots);
       std::printf("%.17g %.17g %.17g %d %.17g %.17g\n", spot.position[0], spot.position[1], spot.position[2], spot.layer,
-                  spot.path, shower.GetSpotEnergy());
+                  spot.path, spot.energy);
     }
   }
 }

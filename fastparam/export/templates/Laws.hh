@@ -20,6 +20,10 @@ constexpr double kMaxRadius = 20.0;
 constexpr double kMinRadius = 1e-3;
 /// Sines of a warp, at most.
 constexpr int kWarps = 6;
+/// Warp of radial profiles: nodes in age and in logit(u) of the cumulative profile u, bins in u.
+constexpr int kAgeNodes = @AGE_NODES@, kShareNodes = @SHARE_NODES@, kShareBins = @SHARE_BINS@;
+/// The number of spots per group is constant in front of this age.
+constexpr double kMinAge = @MIN_AGE@;
 /// Kinetic energies may exceed the tuned range by this fraction, pseudorapidities by this fraction of a slice.
 constexpr double kEnergyMargin = 0.01;
 constexpr double kEtaMargin = 0.1;
@@ -42,9 +46,13 @@ struct Slice {
   double spots[2];                                         // ln N = spots[0] + spots[1] ln(E/GeV)
   const double (*layerFactor)[2];                          // by medium: ln factor = f[0] + f[1] ln(E/10 GeV)
   int mainMedium;                                          // the one whose factor is 1, and which is warped
+  const double (*layerScale)[3];                           // by layer: ln scale, a polynomial in ln(E/10 GeV); or null
   double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
   double radial[18];
+  const double (*radialWarp)[kShareNodes][3];              // ln density at the nodes, polynomials in ln(E/10 GeV); or null
+  bool splits;                                             // spots come in groups
+  double split[4];                                         // ln(spots per group) = a + b ln(E/10 GeV) + c ln tau + d tau
 };
 
 /// Law of (ln T, ln alpha) at one energy.
@@ -117,11 +125,17 @@ inline double LayerFactor(const Slice& s, int medium, double energy) {
   return std::exp(f[0] + f[1] * std::log(energy / 10000.0));
 }
 
+/// A polynomial of degree 2.
+inline double Square(const double* c, double x) { return c[0] + x * (c[1] + x * c[2]); }
+
+/// What a layer shows of the energy that profile, medium and warp leave in it.
+inline double LayerScale(const Slice& s, int layer, double energy) {
+  return s.layerScale == nullptr ? 1.0 : std::exp(Square(s.layerScale[layer], std::log(energy / 10000.0)));
+}
+
 /// Coefficient of sin(j pi u), j = 1, 2, ..., in the warp G(u) of the cumulative profile u within the main medium.
 inline double WarpCoefficient(const Slice& s, int j, double energy) {
-  const double* c = s.warp[j - 1];
-  const double l = std::log(energy / 10000.0);
-  return c[0] + l * (c[1] + l * c[2]);
+  return Square(s.warp[j - 1], std::log(energy / 10000.0));
 }
 
 /// R_C, R_T and p at age tau = t / T.
@@ -152,11 +166,28 @@ inline double RadiusAt(const Radii& radii, double u) {
   return scale * std::sqrt(v / (1.0 - v));
 }
 
+/// ln of the density in the radial law's own cumulative profile u, relative to a uniform one, at a node.
+inline double RadialWarp(const Slice& s, int age, int share, double energy) {
+  return s.radialWarp == nullptr ? 0.0 : Square(s.radialWarp[age][share], std::log(energy / 10000.0));
+}
+
+/// Coefficients of 1, ln tau and tau in the logarithm of the number of spots per group.
+inline double SpotsPerGroup(const Slice& s, int k, double energy) {
+  if (!s.splits) return 0.0;
+  return k == 0 ? s.split[0] + s.split[1] * std::log(energy / 10000.0) : s.split[k + 1];
+}
+
+/// Share of the profile within a radius in Moliere radii.
+inline double ShareWithin(const Radii& radii, double r) {
+  const double c = radii.core / r, t = radii.tail / r;
+  return radii.weight / (1.0 + c * c) + (1.0 - radii.weight) / (1.0 + t * t);
+}
+
 /// Radius in Moliere radii that holds the fraction q of the profile (positive root of a quadratic in r^2).
 inline double RadiusHolding(const Radii& radii, double q) {
   const double a = radii.core * radii.core, b = radii.tail * radii.tail, p = radii.weight;
-  const double half = 0.5 * (p * b + (1.0 - p) * a - q * (a + b));
-  return std::sqrt((std::sqrt(half * half + (1.0 - q) * q * a * b) - half) / (1.0 - q));
+  const double half = 0.5 * (p * b + (1.0 - p) * a - q * (a + b)), root = std::sqrt(half * half + (1.0 - q) * q * a * b);
+  return half > 0.0 ? std::sqrt(q * a * b / (half + root)) : std::sqrt((root - half) / (1.0 - q));
 }
 
 /// Depth in X0 before which the fraction q of a profile of maximum t and shape alpha lies.

@@ -9,6 +9,8 @@
 
 #include "TuneData.hh"
 
+#include <vector>
+
 namespace @NAMESPACE@ {
 
 /// Why a particle is parametrised, or not.
@@ -18,6 +20,7 @@ struct Spot {
   double position[3];
   double path;  // along the line, from the particle's start
   int segment, layer;
+  double energy;  // visible
 };
 
 class Shower {
@@ -47,6 +50,7 @@ class Shower {
   void Draw(Random& random) {
     DrawVisibleEnergy(random);
     DrawProfile(random);
+    DrawGroups(random);
   }
 
   template <class Random>
@@ -70,39 +74,58 @@ class Shower {
     const long spots = Poisson(random, Blend([&](const Slice& s) { return MeanSpots(s, fEnergy); }));
     fMaximum = std::exp(lnT);
     fAlpha = std::exp(lnAlpha);
-    fSpots = spots > 1 ? spots : 1;
+    fSpots = fGroups = spots > 1 ? spots : 1;
     Tabulate();
-    if (!(fVisible > 0.0)) fSpots = 0;
+    if (!(fVisible > 0.0)) fSpots = fGroups = 0;
   }
 
+  /// Draw segment and number of spots of every group, where the tune has groups; before the first spot.
   template <class Random>
-  Spot DrawSpot(Random& random) const {
-    const double wanted = random.Uniform() * fTable[kSegments - 1];
-    int low = 0, high = kSegments - 1;
-    while (low < high) {
-      const int middle = (low + high) / 2;
-      if (fTable[middle] < wanted) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
+  void DrawGroups(Random& random) {
+    fDrawn.clear();
+    fGroup = -1;
+    fLeft = 0;
+    if (!kAnySplits || fGroups == 0) return;
+    double c[3];
+    for (int k = 0; k < 3; ++k) c[k] = Blend([&](const Slice& s) { return SpotsPerGroup(s, k, fEnergy); });
+    fSpots = 0;
+    for (long j = 0; j < fGroups; ++j) {
+      const int segment = Find(fTable, kSegments, random.Uniform() * fTable[kSegments - 1]);
+      const double age = Clamp(fAge[segment], kMinAge, kMaxAge);
+      const double mean = std::exp(c[0] + c[1] * std::log(age) + c[2] * age);
+      const long number = static_cast<long>(std::floor((mean > 1.0 ? mean : 1.0) + random.Uniform()));
+      fDrawn.push_back({segment, number});
+      fSpots += number;
     }
+  }
+
+  /// The next spot of the shower; call it as often as there are spots.
+  template <class Random>
+  Spot DrawSpot(Random& random) {
+    if (!fDrawn.empty()) {
+      if (fLeft == 0) fLeft = fDrawn[++fGroup].number;
+      --fLeft;
+      const Group& group = fDrawn[fGroup];
+      const double inner = random.Uniform();
+      return Place(random, group.segment, inner, fVisible / (fGroups * group.number));
+    }
+    const double wanted = random.Uniform() * fTable[kSegments - 1];
+    const int low = Find(fTable, kSegments, wanted);
     const double below = low > 0 ? fTable[low - 1] : 0.0, width = fTable[low] - below;
-    return Place(random, low, (wanted - below) / (width > 1e-300 ? width : 1e-300));
+    return Place(random, low, (wanted - below) / (width > 1e-300 ? width : 1e-300), fVisible / fSpots);
   }
 
   /// Another spot at the depth of one that cannot be used.
   template <class Random>
   Spot Redraw(Random& random, const Spot& spot) const {
     const double inner = random.Uniform();
-    return Place(random, spot.segment, inner);
+    return Place(random, spot.segment, inner, spot.energy);
   }
 
   double GetVisibleEnergy() const { return fVisible; }
   double GetMaximum() const { return fMaximum; }
   double GetAlpha() const { return fAlpha; }
   long GetNumberOfSpots() const { return fSpots; }
-  double GetSpotEnergy() const { return fSpots > 0 ? fVisible / fSpots : 0.0; }
 
  private:
   /// A share `from` to `to` of a layer's period, within which the profile counts as flat.
@@ -110,6 +133,26 @@ class Shower {
     int layer;
     double from, to;
   };
+
+  /// Spots that share a segment of depth and equal parts of an energy.
+  struct Group {
+    int segment;
+    long number;
+  };
+
+  /// Number of the first of `n` cumulative values that is not below `wanted`; the last one if none is.
+  static int Find(const double* table, int n, double wanted) {
+    int low = 0, high = n - 1;
+    while (low < high) {
+      const int middle = (low + high) / 2;
+      if (table[middle] < wanted) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
 
   template <class Law>
   double Blend(Law law) const {
@@ -240,18 +283,21 @@ class Shower {
     for (int j = 1; j <= kWarps; ++j) a[j - 1] = Blend([&](const Slice& s) { return WarpCoefficient(s, j, fEnergy); });
     const auto isMain = [&](int k) { return kLayerMedium[fSegments[k].layer] == fLower->mainMedium; };
     for (int k = 0; k < kSegments; ++k) ofMain += isMain(k) ? fTable[k] : 0.0;
+    double scale[kLayers];
+    for (int m = 0; m < kLayers; ++m) scale[m] = Blend([&](const Slice& s) { return LayerScale(s, m, fEnergy); });
     double total = 0.0, before = 0.0, warped = 0.0;
     for (int k = 0; k < kSegments; ++k) {
+      const double factor = scale[fSegments[k].layer];
       if (isMain(k) && ofMain > 0.0) {
         before += fTable[k] / ofMain;
         double after = before;
         for (int j = 1; j <= kWarps; ++j) after += a[j - 1] * std::sin(j * (0.5 * kTwoPi) * before);
         if (after > warped) {
-          total += (after - warped) * ofMain;
+          total += (after - warped) * ofMain * factor;
           warped = after;
         }
       } else {
-        total += fTable[k];
+        total += fTable[k] * factor;
       }
       fTable[k] = total;
     }
@@ -271,6 +317,8 @@ class Shower {
     for (int k = 0; k < kSegments; ++k) {
       const int m = fSegments[k].layer;
       const double t = fT0[m] + 0.5 * (fSegments[k].from + fSegments[k].to) * (fT1[m] - fT0[m]);
+      fAge[k] = t / fMaximum;
+      fTabulated[k] = false;
       const Radii lower = EvaluateRadii(*fLower, fEnergy, t / fMaximum);
       fRadii[k] = lower;
       if (fWeight > 0.0) {
@@ -282,17 +330,53 @@ class Shower {
     }
   }
 
+  /// Energy in front of the end of every bin of u at the age of a segment.
+  void WarpShares(int segment) const {
+    const double age = fAge[segment];
+    int n = 0;
+    while (n < kAgeNodes - 2 && age >= kAges[n + 1]) ++n;
+    const double x = Clamp((age - kAges[n]) / (kAges[n + 1] - kAges[n]), 0.0, 1.0);
+    double s[kShareNodes];
+    for (int j = 0; j < kShareNodes; ++j) {
+      s[j] = (1.0 - x) * Blend([&](const Slice& slice) { return RadialWarp(slice, n, j, fEnergy); }) +
+             x * Blend([&](const Slice& slice) { return RadialWarp(slice, n + 1, j, fEnergy); });
+    }
+    double total = 0.0;
+    double* shares = fShares[segment];
+    for (int b = 0; b < kShareBins; ++b) {
+      double value = 0.0;
+      for (int j = 0; j < kShareNodes; ++j) value += kShareHats[b][j] * s[j];
+      total += (kShareEdges[b + 1] - kShareEdges[b]) * std::exp(value);
+      shares[b] = total;
+    }
+    for (int b = 0; b < kShareBins; ++b) shares[b] /= total;
+    fTabulated[segment] = true;
+  }
+
+  /// Radius in Moliere radii for a uniform number v.
+  double Radius(int segment, double v) const {
+    if (!kAnyRadialWarp) return RadiusAt(fRadii[segment], v);
+    if (!fTabulated[segment]) WarpShares(segment);
+    const double* shares = fShares[segment];
+    const int b = Find(shares, kShareBins, v);
+    const double below = b > 0 ? shares[b - 1] : 0.0, width = shares[b] - below;
+    double inner = (v - below) / (width > 1e-300 ? width : 1e-300);
+    inner = inner < 1.0 ? inner : 1.0;
+    const double u = kShareEdges[b] + inner * (kShareEdges[b + 1] - kShareEdges[b]);
+    return RadiusHolding(fRadii[segment], u * ShareWithin(fRadii[segment], kMaxRadius));
+  }
+
   template <class Random>
-  Spot Place(Random& random, int segment, double inner) const {
+  Spot Place(Random& random, int segment, double inner, double energy) const {
     const Segment& piece = fSegments[segment];
     const int own = piece.layer;
     int m = own;
     const double s = kWhole[m] ? fActiveIn[m] + inner * (fActiveOut[m] - fActiveIn[m])
                                : fPeriodIn[m] + (piece.from + inner * (piece.to - piece.from)) *
                                                     (fPeriodOut[m] - fPeriodIn[m]);
-    const double r = kMoliereRadius * RadiusAt(fRadii[segment], random.Uniform());
+    const double r = kMoliereRadius * Radius(segment, random.Uniform());
     const double azimuth = kTwoPi * random.Uniform(), d1 = r * std::cos(azimuth), d2 = r * std::sin(azimuth);
-    Spot spot = {{0.0, 0.0, 0.0}, s, segment, m};
+    Spot spot = {{0.0, 0.0, 0.0}, s, segment, m, energy};
     double* p = spot.position;
     for (int k = 0; k < 3; ++k) p[k] = fOrigin[k] + s * fU[k] + d1 * fE1[k] + d2 * fE2[k];
 
@@ -352,9 +436,12 @@ class Shower {
   double fT0[kLayers] = {}, fT1[kLayers] = {};
   double fPeriodIn[kLayers] = {}, fPeriodOut[kLayers] = {}, fActiveIn[kLayers] = {}, fActiveOut[kLayers] = {};
   double fVisible = 0.0, fMaximum = 0.0, fAlpha = 0.0;
-  long fSpots = 0;
-  double fTable[kSegments] = {};
+  long fSpots = 0, fGroups = 0, fGroup = -1, fLeft = 0;
+  std::vector<Group> fDrawn;
+  double fTable[kSegments] = {}, fAge[kSegments] = {};
   Radii fRadii[kSegments] = {};
+  mutable double fShares[kSegments][kShareBins] = {};  // filled where a spot asks for them
+  mutable bool fTabulated[kSegments] = {};
 };
 
 }  // namespace @NAMESPACE@

@@ -69,8 +69,8 @@ void ShowerModel::DoIt(const G4FastTrack& track, G4FastStep& step) {
     for (G4int attempt = 1; attempt <= fAttempts; ++attempt) {
       const G4ThreeVector position =
         fToWorld.TransformPoint(G4ThreeVector(spot.position[0], spot.position[1], spot.position[2]));
-      if (fDepositor->Deposit(position, fShower.GetSpotEnergy(), spot.path / CLHEP::c_light, track)) {
-        deposited += fShower.GetSpotEnergy();
+      if (fDepositor->Deposit(position, spot.energy, spot.path / CLHEP::c_light, track)) {
+        deposited += spot.energy;
         break;
       }
       if (attempt < fAttempts) spot = fShower.Redraw(engine, spot);

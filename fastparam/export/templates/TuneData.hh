@@ -21,6 +21,9 @@ constexpr char kDigest[] = "@DIGEST@";
 // Equal steps into which each layer's period is cut to tabulate profiles.
 @SEGMENTS@
 
+// Warp of radial profiles: its nodes in age, the edges of its bins in u, and the hat functions of the nodes in the bins.
+@RADIAL_BINS@
+
 @SLICES@
 }  // namespace @NAMESPACE@
 

@@ -2,7 +2,8 @@
 
 Geant4's laws are those of Grindhammer & Peters (hep-ex/0001020, A.1) with 32 constants. Of a tune they hold exactly: ln
 alpha, both sigmas and rho against ln y, the `classical` radial law with its slopes in ln E, the number of spots. They
-cannot hold: a slope of T in ln y other than 1, a warp, the `smooth` radial law, a visible fraction, photons, layers.
+cannot hold: a slope of T in ln y other than 1, any correction, the `smooth` radial law, a visible fraction, photons,
+layers. Where spots come in groups, its spots are those of all groups: its depth profiles do not scatter.
 
 Geant4's own y and R_M follow from a critical energy with X0 in mm in place of g/cm2. That does no harm to a tune: the
 exported class folds ln(Ec_Geant4 / Ec) into the constants when it meets the material, and scales radii.
@@ -18,10 +19,10 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.special import gammainc
 
-from fastparam.fit import longitudinal, radial, warp
+from fastparam.fit import longitudinal, radial, radial_warp, spot_groups, warp
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import LAWS
-from fastparam.shapes.radial import ppf
+from fastparam.shapes.radial import cdf, ppf
 from fastparam.tunes.tune import SliceTune, Tune
 
 __all__ = ["Constants", "constants", "not_homogeneous"]
@@ -116,17 +117,29 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
         a = warp.evaluate(part.components["warp"], energy)
         u = np.broadcast_to(np.linspace(0.0, 1.0, 101), (len(energy), 101))
         losses["F"] = float(np.abs(warp.warped(u, a) - u).max())
-    if law.settings["law"] != "classical":
-        reasons.append(f"the radial law is '{law.settings['law']}'; Geant4 has the classical one")
+    if "layer_factors" in part.components and part.components["layer_factors"].names:
+        reasons.append("layers have factors; Geant4 has none")
+    alpha = np.exp(longitudinal.evaluate(shapes, ln_y)["mean_ln_alpha"])[:, None]
+    share = np.diff(gammainc(alpha, (alpha - 1.0) * _AGE_EDGES), axis=1)
+    if "spot_groups" in part.components:
+        reasons.append("spots come in groups; Geant4's are independent")
+        spots = _all_spots(part.components["spot_groups"], spots, energy, share)
+    bend = part.components.get("radial_warp")
+    if law.settings["law"] != "classical" or bend is not None:
+        if law.settings["law"] != "classical":
+            reasons.append(f"the radial law is '{law.settings['law']}'; Geant4 has the classical one")
+        if bend is not None:
+            reasons.append("radial profiles are warped; Geant4 has two components")
         ln_e = np.log(energy / 10_000.0)[:, None]
-        alpha = np.exp(longitudinal.evaluate(shapes, ln_y)["mean_ln_alpha"])[:, None]
-        share = np.diff(gammainc(alpha, (alpha - 1.0) * _AGE_EDGES), axis=1)
         wanted = np.broadcast_arrays(*radial.evaluate(law, _AGES, ln_e))
-        radii = _nearest_radial(wanted, share, ln_e)
+        s = None if bend is None else radial_warp.at_age(radial_warp.evaluate(bend, energy), _AGES)
+        radii = _nearest_radial(wanted, s, share, ln_e)
         got = np.broadcast_arrays(*LAWS["classical"].function(radii, _AGES, ln_e))
         before = np.cumsum(share, axis=1) - 0.5 * share
         counted = (before > _OUTSIDE) & (before < 1.0 - _OUTSIDE)
-        losses |= _radial_losses([q[counted] for q in got], [q[counted] for q in wanted])
+        losses |= _radial_losses(
+            [q[counted] for q in got], [q[counted] for q in wanted], None if s is None else s[counted]
+        )
     return Constants(matched, radii, np.array(spots), tuple(reasons), losses)
 
 
@@ -149,20 +162,33 @@ def _nearest_maximum(own: Floats, ln_y: Floats) -> tuple[float, float]:
     return float(found.x[0]), 1.0
 
 
-def _nearest_radial(wanted: Sequence[Floats], share: Floats, ln_e: Floats) -> Floats:
-    """Constants of the classical law whose cumulative profiles are nearest to those of (R_C, R_T, p)."""
+def _all_spots(groups: Fit, spots: Floats, energy: Floats, share: Floats) -> Floats:
+    """Constants of the number of spots in all groups, at the ages of the mean shower."""
+    age = np.clip(_AGES, spot_groups.MIN_TAU, None)
+    c = spot_groups.evaluate(groups, energy)
+    mean = np.maximum(np.exp(c[:, :1] + c[:, 1:2] * np.log(age) + c[:, 2:] * age), 1.0)
+    ln_mean = np.log((mean * share).sum(axis=1) / share.sum(axis=1))
+    ln_e = np.log(energy / 1000.0)
+    slope, intercept = np.polyfit(ln_e, ln_mean, 1) if np.ptp(ln_e) > 0 else (0.0, float(ln_mean.mean()))
+    return np.array([spots[0] + intercept, spots[1] + slope])
+
+
+def _nearest_radial(wanted: Sequence[Floats], s: Floats | None, share: Floats, ln_e: Floats) -> Floats:
+    """Constants of the classical law whose cumulative profiles are nearest to those of (R_C, R_T, p), warped by s."""
     law = LAWS["classical"]
     weight = np.sqrt(share)[..., None]
 
     def cumulative(core: Floats, tail: Floats, p: Floats) -> Floats:
         inner, outer = (_RADII**2 / (_RADII**2 + q[..., None] ** 2) for q in np.broadcast_arrays(core, tail))
-        weighted: Floats = weight * (outer + p[..., None] * (inner - outer))
-        return weighted
+        within: Floats = outer + p[..., None] * (inner - outer)
+        return within
 
     target = cumulative(*wanted)
+    if s is not None:
+        target = radial_warp.warped(target, s)
 
     def residual(values: Floats) -> Floats:
-        return np.asarray((cumulative(*law.function(values, _AGES, ln_e)) - target).ravel())
+        return np.asarray((weight * (cumulative(*law.function(values, _AGES, ln_e)) - target)).ravel())
 
     bounds = [
         [-np.inf if low is None else low for low, _ in law.limits],
@@ -181,10 +207,12 @@ def _starts(own: tuple[float, ...]) -> list[tuple[float, ...]]:
     return [own, published]
 
 
-def _radial_losses(got: Sequence[Floats], wanted: Sequence[Floats]) -> dict[str, float]:
+def _radial_losses(got: Sequence[Floats], wanted: Sequence[Floats], s: Floats | None) -> dict[str, float]:
     names = ("R_C", "R_T", "p")
     losses = {n: float(np.abs(a / b - 1.0).max()) for n, a, b in zip(names, got, wanted, strict=True)}
+    core, tail, p = wanted
     for name, q in (("R50", 0.5), ("R90", 0.9)):
-        a, b = (ppf(q, p, core, tail) for core, tail, p in (got, wanted))
+        share = np.full_like(p, q) if s is None else radial_warp.unwarped(q, s) * cdf(radial.MAX_RADIUS, p, core, tail)
+        a, b = ppf(q, got[2], got[0], got[1]), ppf(share, p, core, tail)
         losses[name] = float(np.abs(a / b - 1.0).max())
     return losses

@@ -32,7 +32,18 @@ from fastparam.errors import FitError
 from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.summary.points import EnergyPoints
 
-__all__ = ["LAWS", "TAU_EDGES", "RadialCells", "RadialData", "cells", "cumulative", "evaluate", "fit", "goodness"]
+__all__ = [
+    "LAWS",
+    "MAX_RADIUS",
+    "TAU_EDGES",
+    "RadialCells",
+    "RadialData",
+    "cells",
+    "cumulative",
+    "evaluate",
+    "fit",
+    "goodness",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,6 +56,9 @@ _PARTS = 4
 _PART_EDGES = np.append(
     (TAU_EDGES[:-1, None] + np.diff(TAU_EDGES)[:, None] * np.arange(_PARTS) / _PARTS).ravel(), TAU_EDGES[-1]
 )
+
+#: Moliere radii beyond which neither summaries nor samplers look; full simulation has 1e-4 of its energy there.
+MAX_RADIUS = 20.0
 
 _MIN_RADIUS = 1e-3
 

@@ -31,7 +31,7 @@ from fastparam.fit import radial
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import RadialCells, RadialData
 
-__all__ = ["TAU_NODES", "U_EDGES", "U_HATS", "coefficients", "evaluate", "fit", "warped"]
+__all__ = ["TAU_NODES", "U_EDGES", "U_HATS", "at_age", "coefficients", "evaluate", "fit", "unwarped", "warped"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,10 +118,27 @@ def coefficients(warp: Fit) -> Floats:
     return table
 
 
+def at_age(nodes: Floats, tau: Floats) -> Floats:
+    """Return s at the nodes of logit(u) and ages tau (k,), for nodes (..., n_tau, n_u); shape (..., k, n_u)."""
+    hats = np.array([np.interp(tau, TAU_NODES, row) for row in np.eye(len(TAU_NODES))])
+    between: Floats = np.einsum("...ij,ik->...kj", nodes, hats)
+    return between
+
+
 def warped(u: Floats, s: Floats) -> Floats:
-    """Share of the energy that lies within the classical share u (k,), for s (..., n_u) at the nodes; (..., k)."""
-    within: Floats = _density(s) @ _overlaps(u).T
+    """Share of the energy that lies within the classical share u (..., k), for s (..., n_u) at the nodes."""
+    within: Floats = np.einsum("...b,...kb->...k", _density(s), _overlaps(u))
     return within
+
+
+def unwarped(v: float, s: Floats) -> Floats:
+    """Classical share u within which the share v of the energy lies, for s (..., n_u) at the nodes; shape (...)."""
+    shares = np.cumsum(_density(s), axis=-1)
+    b = np.minimum((shares < v).sum(axis=-1), shares.shape[-1] - 1)
+    above = np.take_along_axis(shares, b[..., None], -1)[..., 0]
+    inside = np.take_along_axis(_density(s), b[..., None], -1)[..., 0]
+    share: Floats = U_EDGES[b + 1] - np.clip((above - v) / inside, 0.0, 1.0) * np.diff(U_EDGES)[b]
+    return share
 
 
 def _density(s: Floats) -> Floats:

@@ -56,9 +56,6 @@ Floats = npt.NDArray[np.float64]
 #: Steps in X0 in which a thick layer's gamma profile is tabulated; the profile is taken as flat within a step.
 _STEP = 0.25
 
-#: Spots farther from the line than this many Moliere radii are not made; full simulation has 1e-4 of its energy there.
-_MAX_RADIUS = 20.0
-
 #: Showers whose tables are held at a time: the stated buffer, about 10 kB per shower.
 _CHUNK = 4096
 
@@ -489,7 +486,7 @@ def _fill(
         radial_warp.TAU_NODES, radial_warp.U_HATS, radial_warp.U_EDGES,
         _main(tune, plan), geometry.layer_medium.astype(np.int64),
         segments.layer, segments.f0, segments.f1, segments.whole,
-        t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, _MAX_RADIUS * moliere,
+        t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, radial.MAX_RADIUS * moliere,
         frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel",
         geometry.layer_from, geometry.layer_to, geometry.period_from, geometry.period_to,
         hits.x, hits.y, hits.z, hits.e, hits.layer,

@@ -27,6 +27,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from fastparam.errors import FitError
 from fastparam.fit import radial
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import RadialCells, RadialData
@@ -69,18 +70,7 @@ def fit(data: RadialData, law: Fit) -> Fit:
         Coefficients b_ijm, named ``b<i>_<j>_<m>``; chi2 as that of the radial law, which it compares with.
     """
     rows = radial.cells(data)
-    n_energies = len(np.unique(np.round(rows.ln_e, 2)))
-    degrees = [degree for degree in _DEGREES if degree < n_energies]
-    halves = []
-    for k in range(_FOLDS):
-        # Neighbours in order of row have all energies; what is left out must not lack one.
-        fold = np.arange(len(data.incident)) % _FOLDS == k
-        halves.append((radial.cells(_taken(data, ~fold)), radial.cells(_taken(data, fold))))
-    scores = []
-    for degree in degrees:
-        prepared = [(_Model(train, law, degree), _Model(judge, law, degree)) for train, judge in halves]
-        scores.append(sum(judge.cost(train.maximise()) for train, judge in prepared))
-    degree = degrees[int(np.argmin(scores))]
+    degree = _choose(data, law, len(np.unique(np.round(rows.ln_e, 2))))
     model = _Model(rows, law, degree)
     values = model.maximise()
     described = model.predicted(values)[0]
@@ -100,6 +90,25 @@ def fit(data: RadialData, law: Fit) -> Fit:
         len(data.incident),
         settings={"degree": degree, "chi2_without": before},
     )
+
+
+def _choose(data: RadialData, law: Fit, n_energies: int) -> int:
+    """Order in L with the best cross-validated likelihood; 0 where there are too few showers to ask them."""
+    degrees = [degree for degree in _DEGREES if degree < n_energies]
+    if len(degrees) == 1:
+        return degrees[0]
+    halves = []
+    for k in range(_FOLDS):
+        fold = np.arange(len(data.incident)) % _FOLDS == k
+        try:
+            halves.append((radial.cells(_taken(data, ~fold)), radial.cells(_taken(data, fold))))
+        except FitError:
+            return 0
+    scores = []
+    for degree in degrees:
+        prepared = [(_Model(train, law, degree), _Model(judge, law, degree)) for train, judge in halves]
+        scores.append(sum(judge.cost(train.maximise()) for train, judge in prepared))
+    return degrees[int(np.argmin(scores))]
 
 
 def evaluate(warp: Fit, energy: Floats) -> Floats:

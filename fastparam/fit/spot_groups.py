@@ -47,7 +47,7 @@ def fit(rows: RadialCells, deposits: Fit) -> Fit:
     Returns
     -------
     Fit
-        chi2 over all bins of age and energy; the covariance is scaled up where the law does not describe them.
+        chi2 over all bins of age and energy; the covariance is scaled by chi2 / ndf, as errors of k are rough.
         Diagnostics: "c" and its error per bin, "energy", "tau", and the ratios of T and alpha of spots to those of the
         energy for a shower of alpha = 4.
     """
@@ -65,7 +65,7 @@ def fit(rows: RadialCells, deposits: Fit) -> Fit:
     values[free] = inverse @ scaled.T @ (ln_c * weight)
     chi2 = float((((ln_c - design @ values) * weight) ** 2).sum())
     ndf = max(int(known.sum()) - int(free.sum()), 0)
-    covariance[np.ix_(free, free)] = inverse * max(chi2 / ndf if ndf else 1.0, 1.0)
+    covariance[np.ix_(free, free)] = inverse * (chi2 / ndf if ndf else 1.0)
     alpha = 4.0
     return Fit(
         NAMES,

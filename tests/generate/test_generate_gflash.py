@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import handmade
 import numba
 import numpy as np
@@ -10,9 +12,10 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammainc
-from scipy.stats import chisquare, kstest
+from scipy.stats import chisquare, ks_2samp, kstest
 
-from fastparam.fit import response
+from fastparam.fit import radial_warp, response, spot_groups
+from fastparam.fit.fit import Fit
 from fastparam.generate import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
@@ -330,3 +333,81 @@ def test_no_particles_are_no_showers(name: str) -> None:
     assert len(showers.hits) == 0
     assert len(showers.hits.e) == 0
     assert len(showers.visible) == 0
+
+
+# Corrections
+
+
+def corrected(geometry: Geometry, particles: Particles, *, seed: int = 1, **components: object) -> Showers:
+    part = handmade.part(geometry, shape=(6.0, 4.0), width=1e-12)
+    part = replace(part, components={**part.components, **components})
+    return TunedGenerator(handmade.tune(geometry, part)).generate(particles, seed=seed)
+
+
+def nodes(value: np.ndarray) -> Fit:
+    """A radial warp that is the same at all ages and energies, from its values at the nodes of logit(u)."""
+    values = np.tile(value, len(radial_warp.TAU_NODES))
+    return handmade.component([f"b{k}" for k in range(len(values))], values, degree=0)
+
+
+def test_radii_follow_the_warped_profile() -> None:
+    geometry = handmade.detector("deep")
+    value = np.linspace(-0.8, 0.8, radial_warp.U_HATS.shape[1])
+    showers = corrected(geometry, beam(geometry, 200), radial_warp=nodes(value))
+    r = along_and_radius(showers)[1] / geometry.material.moliere_radius
+    within = 0.7 * r**2 / (r**2 + 0.01) + 0.3 * r**2 / (r**2 + 0.36)
+    u = within / (0.7 * 400 / 400.01 + 0.3 * 400 / 400.36)
+    warped = radial_warp.warped(u, value)
+    assert kstest(warped, "uniform").pvalue > LEVEL
+    assert kstest(u, "uniform").pvalue < FAR
+
+
+def test_a_layer_holds_its_factor_times_as_much_and_the_shower_what_it_held() -> None:
+    geometry = handmade.detector("block")
+    factor = handmade.component(["layer3_f0"], [np.log(1.5)], orders=[-1, -1, -1, 0])
+    plain, scaled = (corrected(geometry, beam(geometry, 2000), seed=3, **c) for c in ({}, {"layer_factors": factor}))
+    shares = []
+    for showers in (plain, scaled):
+        energy = np.bincount(showers.hits.layer, weights=showers.hits.e, minlength=4)
+        shares.append(energy / energy.sum())
+    wanted = shares[0] * [1, 1, 1, 1.5] / (shares[0] @ [1, 1, 1, 1.5])
+    # 1.3 million spots: 0.1 % of each share.
+    assert shares[1] == pytest.approx(wanted, rel=0.01)
+    assert shares[1] != pytest.approx(shares[0], rel=0.01)
+    assert scaled.visible == pytest.approx(plain.visible, rel=1e-9)
+
+
+def test_groups_share_a_depth_and_their_number_is_that_of_the_law() -> None:
+    """Depth fluctuates as with one spot per group, radii as with all spots."""
+    geometry = handmade.detector("block")
+    groups = handmade.component(spot_groups.NAMES, [np.log(3.0), 0.0, 0.0, 0.0])
+    particles = beam(geometry, 1500)
+    plain, grouped = (corrected(geometry, particles, seed=4, **c) for c in ({}, {"spot_groups": groups}))
+    assert grouped.hits.n_hits.mean() == pytest.approx(3 * plain.hits.n_hits.mean(), rel=0.01)
+    assert grouped.visible == pytest.approx(plain.visible, rel=1e-9)
+    spread = {}
+    for name, showers in (("plain", plain), ("grouped", grouped)):
+        s, r = along_and_radius(showers)
+        total = showers.visible
+        for what, chosen in (("deep", s > 130.0), ("wide", r > 0.3 * geometry.material.moliere_radius)):
+            share = np.bincount(showers.hits.shower, weights=showers.hits.e * chosen, minlength=len(particles)) / total
+            spread[name, what] = share.std()
+    # A standard deviation from 1500 showers is known to 1.8 %, the ratio of two to 2.6 %.
+    assert spread["grouped", "deep"] / spread["plain", "deep"] == pytest.approx(1.0, abs=0.1)
+    assert spread["grouped", "wide"] / spread["plain", "wide"] == pytest.approx(np.sqrt(1 / 3), abs=0.06)
+
+
+def test_corrections_that_change_nothing_leave_the_laws_as_they_are() -> None:
+    geometry = handmade.detector("planar")
+    idle = {
+        "layer_factors": handmade.component([], [], orders=[-1] * geometry.n_layers),
+        "radial_warp": nodes(np.zeros(radial_warp.U_HATS.shape[1])),
+        "spot_groups": handmade.component(spot_groups.NAMES, [0.0, 0.0, 0.0, 0.0]),
+    }
+    plain, same = (corrected(geometry, beam(geometry, 400), seed=5, **c) for c in ({}, idle))
+    assert same.hits.n_hits.tolist() == plain.hits.n_hits.tolist()
+    radii = [along_and_radius(s)[1] for s in (plain, same)]
+    depths = [s.hits.z + np.random.default_rng(1).normal(0, 1e-6, len(s.hits.z)) for s in (plain, same)]
+    assert ks_2samp(*radii).pvalue > LEVEL
+    assert ks_2samp(*depths).pvalue > LEVEL
+    assert ks_2samp(radii[0], 1.05 * radii[1]).pvalue < FAR

@@ -80,6 +80,9 @@ def _reduce(
     x0_in: Any,
     slab_x0: Any,
     layer_slab: Any,
+    medium: Any,
+    period_in: Any,
+    period_out: Any,
     from_start: Any,
     cell_width: Any,
     n_cells: Any,
@@ -99,7 +102,12 @@ def _reduce(
     entry_bin: Any,
     entry_energy: Any,
 ) -> None:
-    """Fill the per-shower arrays; entries of the content go to the shower's hit range of `entry_*`, from its front."""
+    """Fill the per-shower arrays; entries of the content go to the shower's hit range of `entry_*`, from its front.
+
+    A cell of the content is a range of depth along the line. Far from the line a hit's layer is entered at another
+    depth, by centimetres where layers are inclined or curved: it then belongs to the cells of the layer that the line
+    crosses there, as long as that is of the same medium.
+    """
     n_slabs, n_r = slab_in.shape[1], len(ring_edges) - 1
     n_content = first_cell[-1] * n_r
     n_fine = len(fine_edges) - 1
@@ -147,6 +155,13 @@ def _reduce(
             et += energy * t
             ett += energy * t * t
 
+            while k > 0 and s < period_in[i, k] and medium[k - 1] == medium[k] and s < period_out[i, k - 1]:
+                k -= 1
+            while (
+                k + 1 < len(medium) and s > period_out[i, k] and medium[k + 1] == medium[k] and s > period_in[i, k + 1]
+            ):
+                k += 1
+            s_layer = slab_in[i, layer_slab[k]]
             cell = 0
             if n_cells[k] > 1:
                 width = cell_width[k]
@@ -257,10 +272,13 @@ def summarise_hits(
     entry_energy = np.empty(len(hits.e))
     ring_edges, fine_edges = binning.r_edges**2, _fine_edges()
     first_ring = np.searchsorted(ring_edges, fine_edges[:-1], side="right") - 1
+    period = line_crossings(geometry, particles, np.stack([geometry.period_from, geometry.period_to]))
     _reduce(
         hits.x, hits.y, hits.z, hits.e, hits.layer, hits.offsets,
         frames.origin, frames.u, frames.e1, frames.e2, frames.slab_in, frames.slab_out, frames.x0_in,
-        geometry.slab_x0, _layer_slab(geometry), binning.anchor == "start", binning.cell_width, binning.n_cells,
+        geometry.slab_x0, _layer_slab(geometry), geometry.layer_medium.astype(np.int64),
+        np.ascontiguousarray(period[:, 0]), np.ascontiguousarray(period[:, 1]),
+        binning.anchor == "start", binning.cell_width, binning.n_cells,
         binning.first_cell, ring_edges, fine_edges, first_ring,
         n_hits, n_outside, outside, layer_energy, moments, depth_sums, r50, r90, n_entries, entry_bin, entry_energy,
     )  # fmt: skip

@@ -74,7 +74,9 @@ class Summary:
     offsets : int64 array (n + 1,)
         Shower i owns entries ``offsets[i]:offsets[i + 1]`` of the two next arrays.
     content_bin : int32 array (n_entries,)
-        Depth cell times n_r plus radial bin, ascending within a shower.
+        Depth cell times n_r plus radial bin, ascending within a shower. A hit's cell is that of its depth along the
+        line, in whatever layer of the same medium the line crosses there: where layers are curved or inclined, hits far
+        from the line are in the cells of a neighbour of the layer that `layer_energy` counts them in.
     content_energy : float32 array (n_entries,)
         Visible energy in MeV; positive.
     sample_rows : int
@@ -131,7 +133,7 @@ class Summary:
         return self._marginal(self.content_bin % self.binning.n_r, self.binning.n_r)
 
     def layer_ring_energy(self, layer: int) -> Floats:
-        """Visible energy per radial bin of one layer (by index) in MeV, shape (n, n_r)."""
+        """Visible energy per radial bin at the depths of one layer (by index) along the line, MeV, shape (n, n_r)."""
         n_r = self.binning.n_r
         inside = self.binning.cell_layer[self.content_bin // n_r] == layer
         return self._marginal(np.where(inside, self.content_bin % n_r, n_r), n_r + 1)[:, :n_r]

@@ -32,6 +32,26 @@ def depth_in_x0(geometry, position, u, s):
     return t
 
 
+def layer_at_depth(geometry, position, u, s, k):
+    """Layer whose period the line crosses at `s`, or the last one on the way from `k` that is of the same medium."""
+    level = lambda value: crossing(geometry, position, u, value)  # noqa: E731
+    while s < level(geometry.period_from[k]):
+        before = k - 1
+        if before < 0 or geometry.layer_medium[before] != geometry.layer_medium[k]:
+            break
+        if s >= level(geometry.period_to[before]):  # in a gap
+            break
+        k = before
+    while s > level(geometry.period_to[k]):
+        behind = k + 1
+        if behind == geometry.n_layers or geometry.layer_medium[behind] != geometry.layer_medium[k]:
+            break
+        if s <= level(geometry.period_from[behind]):
+            break
+        k = behind
+    return k
+
+
 def exact_radius(r, e, fraction):
     """Smallest radius that holds at least `fraction` of the energy; NaN without energy."""
     order = np.argsort(r)
@@ -74,6 +94,7 @@ def twin(geometry, particles, hits, binning):
             out["layer_moments"][i, k] += e * np.array([d1, d2, d1 * d1, d2 * d2])
             out["depth_sums"][i] += e * np.array([t, t * t])
 
+            k = layer_at_depth(geometry, position, u, s, k)
             cell = 0
             if binning.n_cells[k] > 1:
                 width, entry = binning.cell_width[k], crossing(geometry, position, u, geometry.layer_from[k])

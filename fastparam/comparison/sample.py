@@ -261,7 +261,7 @@ class Sample:
         s, n_r, main = self.summary, self.summary.binning.n_r, self.layout.main_layers
         place = np.full(len(self.layout.layer_names), len(main))
         place[main] = np.arange(len(main))
-        column = place[s.binning.cell_layer[s.content_bin // n_r]] * n_r + s.content_bin % n_r
+        column = place[s.content_layer] * n_r + s.content_ring
         shower = np.repeat(np.arange(len(s)), np.diff(s.offsets))
         n_columns = (len(main) + 1) * n_r  # the last n_r hold the other layers
         flat = np.bincount(shower * n_columns + column, weights=s.content_energy, minlength=len(s) * n_columns)

@@ -304,7 +304,7 @@ def undo_summary(modulation: Fit, geometry: Geometry, showers: Summary) -> Summa
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.where(showers.layer_energy > 0, energies / showers.layer_energy, 1.0)
     shower = np.repeat(np.arange(len(showers)), np.diff(showers.offsets))
-    layer = showers.binning.cell_layer[showers.content_bin // showers.binning.n_r]
+    layer = showers.content_layer
     content = (showers.content_energy * scale[shower, layer]).astype(np.float32)
     flat = replace(showers, layer_energy=energies, content_energy=content)
     if showers.deposits is None:

@@ -63,6 +63,23 @@ def _radius(fine: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], wante
     return math.sqrt(edges[len(fine) - 1])
 
 
+@kernel
+def _join(entry_bin: Any, entry_energy: Any, entry: int, first: int, last: int) -> int:
+    """Move entries `first` to `last` to the place `entry`, ascending and one per bin; return the next place."""
+    order = first + np.argsort(entry_bin[first:last], kind="mergesort")
+    bins, energies = entry_bin[order], entry_energy[order]
+    start = entry
+    for j in range(len(bins)):
+        if energies[j] <= 0.0:
+            continue
+        if entry > start and bins[j] == entry_bin[entry - 1]:
+            entry_energy[entry - 1] += energies[j]
+        else:
+            entry_bin[entry], entry_energy[entry] = bins[j], energies[j]
+            entry += 1
+    return entry
+
+
 @parallel_kernel
 def _reduce(
     x: Any,
@@ -105,8 +122,8 @@ def _reduce(
     """Fill the per-shower arrays; entries of the content go to the shower's hit range of `entry_*`, from its front.
 
     A cell of the content is a range of depth along the line. Far from the line a hit's layer is entered at another
-    depth, by centimetres where layers are inclined or curved: it then belongs to the cells of the layer that the line
-    crosses there, as long as that is of the same medium.
+    depth, by centimetres where layers are inclined or curved: it then belongs to a cell of the layer that the line
+    crosses there, as long as that is of the same medium. Such hits have bins of their own (`Summary.content_bin`).
     """
     n_slabs, n_r = slab_in.shape[1], len(ring_edges) - 1
     n_content = first_cell[-1] * n_r
@@ -121,7 +138,7 @@ def _reduce(
         ax, ay, az = e1[i, 0], e1[i, 1], e1[i, 2]
         bx, by, bz = e2[i, 0], e2[i, 1], e2[i, 2]
         total, et, ett, lost = 0.0, 0.0, 0.0, 0.0
-        inside = 0
+        inside, back = 0, offsets[i + 1]
         for h in range(offsets[i], offsets[i + 1]):
             energy = e[h]
             k = layer[h]
@@ -155,6 +172,7 @@ def _reduce(
             et += energy * t
             ett += energy * t * t
 
+            own = k
             while k > 0 and s < period_in[i, k] and medium[k - 1] == medium[k] and s < period_out[i, k - 1]:
                 k -= 1
             while (
@@ -182,7 +200,12 @@ def _reduce(
             ring = first_ring[f]
             while r2 >= ring_edges[ring + 1]:
                 ring += 1
-            content[(first_cell[k] + cell) * n_r + ring] += energy
+            b = (first_cell[k] + cell) * n_r + ring
+            if k == own:
+                content[b] += energy
+            else:
+                back -= 1
+                entry_bin[back], entry_energy[back] = (1 + own) * n_content + b, energy
         n_hits[i] = inside
         n_outside[i] = offsets[i + 1] - offsets[i] - inside
         outside[i] = lost
@@ -196,6 +219,7 @@ def _reduce(
                 entry_bin[entry] = b
                 entry_energy[entry] = content[b]
                 entry += 1
+        entry = _join(entry_bin, entry_energy, entry, back, offsets[i + 1])
         n_entries[i] = entry - offsets[i]
 
 

@@ -74,9 +74,10 @@ class Summary:
     offsets : int64 array (n + 1,)
         Shower i owns entries ``offsets[i]:offsets[i + 1]`` of the two next arrays.
     content_bin : int32 array (n_entries,)
-        Depth cell times n_r plus radial bin, ascending within a shower. A hit's cell is that of its depth along the
-        line, in whatever layer of the same medium the line crosses there: where layers are curved or inclined, hits far
-        from the line are in the cells of a neighbour of the layer that `layer_energy` counts them in.
+        Depth cell times n_r plus radial bin, ascending within a shower. A cell is a range of depth along the line. If
+        layers are curved or inclined, a hit far from the line can lie in another layer of the medium than the line at
+        its depth: its bin has C n_r (1 + index of its layer) added. `content_cell`, `content_ring` and `content_layer`
+        tell them apart.
     content_energy : float32 array (n_entries,)
         Visible energy in MeV; positive.
     sample_rows : int
@@ -122,21 +123,41 @@ class Summary:
         moments: Floats = self.layer_energy[:, :, None] * np.concatenate([mean, variance + mean**2], axis=2)
         return moments
 
+    @property
+    def content_cell(self) -> npt.NDArray[np.int64]:
+        """Depth cell of each entry of the content, shape (n_entries,)."""
+        n_bins = int(self.binning.n_cells.sum()) * self.binning.n_r
+        return (self.content_bin % n_bins // self.binning.n_r).astype(np.int64)
+
+    @property
+    def content_ring(self) -> npt.NDArray[np.int64]:
+        """Radial bin of each entry of the content, shape (n_entries,)."""
+        return (self.content_bin % self.binning.n_r).astype(np.int64)
+
+    @property
+    def content_layer(self) -> npt.NDArray[np.int64]:
+        """Index of the layer that each entry of the content lies in, shape (n_entries,)."""
+        elsewhere = self.content_bin // (int(self.binning.n_cells.sum()) * self.binning.n_r)
+        layer: npt.NDArray[np.int64] = np.where(
+            elsewhere > 0, elsewhere - 1, self.binning.cell_layer[self.content_cell]
+        ).astype(np.int64)
+        return layer
+
     @cached_property
     def cell_energy(self) -> Floats:
         """Visible energy per depth cell in MeV, shape (n, C)."""
-        return self._marginal(self.content_bin // self.binning.n_r, int(self.binning.n_cells.sum()))
+        return self._marginal(self.content_cell, int(self.binning.n_cells.sum()))
 
     @cached_property
     def ring_energy(self) -> Floats:
         """Visible energy per radial bin, all layers together, in MeV, shape (n, n_r)."""
-        return self._marginal(self.content_bin % self.binning.n_r, self.binning.n_r)
+        return self._marginal(self.content_ring, self.binning.n_r)
 
     def layer_ring_energy(self, layer: int) -> Floats:
-        """Visible energy per radial bin at the depths of one layer (by index) along the line, MeV, shape (n, n_r)."""
+        """Visible energy per radial bin of one layer (by index) in MeV, shape (n, n_r)."""
         n_r = self.binning.n_r
-        inside = self.binning.cell_layer[self.content_bin // n_r] == layer
-        return self._marginal(np.where(inside, self.content_bin % n_r, n_r), n_r + 1)[:, :n_r]
+        inside = self.content_layer == layer
+        return self._marginal(np.where(inside, self.content_ring, n_r), n_r + 1)[:, :n_r]
 
     def _marginal(self, column: npt.NDArray[Any], n_columns: int) -> Floats:
         shower = np.repeat(np.arange(len(self)), np.diff(self.offsets))

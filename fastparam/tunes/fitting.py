@@ -231,12 +231,12 @@ def radial_data(geometry: Geometry, showers: Summary, theta: Floats, depths: Flo
     """Cells of depth and radius of a summary's showers; `theta` holds each shower's (ln T, ln alpha)."""
     binning = showers.binning
     shower = np.repeat(np.arange(len(showers)), np.diff(showers.offsets))
-    cell = showers.content_bin // binning.n_r
+    cell = showers.content_cell
     tau = depths.mean(axis=2)[shower, cell] / np.exp(theta[shower, 0])
     return radial.RadialData(
         shower,
         tau,
-        (showers.content_bin % binning.n_r).astype(np.int64),
+        showers.content_ring,
         showers.content_energy.astype(np.float64),
         binning.r_edges / geometry.material.moliere_radius,
         energy_points(showers.particles.energy),

@@ -73,6 +73,7 @@ def twin(geometry, particles, hits, binning):
         "depth_sums": np.zeros((n, 2)),
         "r50": np.full(n, math.nan),
         "r90": np.full(n, math.nan),
+        "layer_rings": np.zeros((n, n_layers, binning.n_r)),
         "content": np.zeros((n, int(binning.n_cells.sum()), binning.n_r)),
     }
     first = np.concatenate([[0], np.cumsum(binning.n_cells)])
@@ -94,6 +95,9 @@ def twin(geometry, particles, hits, binning):
             out["layer_moments"][i, k] += e * np.array([d1, d2, d1 * d1, d2 * d2])
             out["depth_sums"][i] += e * np.array([t, t * t])
 
+            r = math.hypot(d1, d2)
+            ring = int(np.searchsorted(binning.r_edges, r, side="right")) - 1
+            out["layer_rings"][i, k, ring] += e
             k = layer_at_depth(geometry, position, u, s, k)
             cell = 0
             if binning.n_cells[k] > 1:
@@ -103,8 +107,6 @@ def twin(geometry, particles, hits, binning):
                 else:
                     cell = math.floor((s - entry) / width)
                 cell = min(max(cell, 0), binning.n_cells[k] - 1)
-            r = math.hypot(d1, d2)
-            ring = int(np.searchsorted(binning.r_edges, r, side="right")) - 1
             out["content"][i, first[k] + cell, ring] += e
             radii.append(r)
             energies.append(e)
@@ -118,7 +120,8 @@ def dense(summary):
     content = np.zeros((len(summary), int(summary.binning.n_cells.sum()) * summary.binning.n_r))
     for i in range(len(summary)):
         own = slice(summary.offsets[i], summary.offsets[i + 1])
-        content[i, summary.content_bin[own]] = summary.content_energy[own]
+        place = summary.content_cell[own] * summary.binning.n_r + summary.content_ring[own]
+        np.add.at(content[i], place, summary.content_energy[own])
     return content.reshape(len(summary), -1, summary.binning.n_r)
 
 

@@ -78,7 +78,7 @@ def test_halves_that_cannot_be_fitted_cannot_judge(tuned: tuple[Tune, Summary]) 
 def test_profiles_that_are_no_gamma_functions_are_seen_by_the_limit(tuned: tuple[Tune, Summary]) -> None:
     """Every second layer twice as bright; each of the 30 layers is one cell of depth."""
     tune, training = tuned
-    odd_cell = training.content_bin // training.binning.n_r % 2
+    odd_cell = training.content_cell % 2
     zigzag = replace(
         training,
         content_energy=training.content_energy * (1 + odd_cell).astype(np.float32),

@@ -12,7 +12,7 @@ import numpy as np
 from fastparam.errors import FastparamWarning
 from fastparam.files import refuse_existing
 from fastparam.fit.response import moments
-from fastparam.generate import gflash, library
+from fastparam.generate import gflash, library, voxel
 from fastparam.generate.domain import Plan, describe, plan
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
@@ -27,7 +27,11 @@ __all__ = ["TunedGenerator"]
 Sampler = Callable[[Plan, Particles, int], Showers]
 
 #: By the name that recipes use: from a tune to its sampler, which holds whatever can be prepared once per tune.
-SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {"gflash": gflash.sampler, "library": library.sampler}
+SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {
+    "gflash": gflash.sampler,
+    "library": library.sampler,
+    "voxel": voxel.sampler,
+}
 
 
 class TunedGenerator:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastparam.fit import library
+import numpy as np
+
+from fastparam.fit import library, voxels
 from fastparam.fit.fit import Fit
+from fastparam.fit.hybrid import phase_of, showers_with_hits
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
+from fastparam.geometry.voxels import voxels_of
+from fastparam.hits.voxelise import voxelise_local
 from fastparam.summary.points import EnergyPoints
 from fastparam.summary.summary import Summary
 from fastparam.tunes.recipe import Recipe
@@ -55,5 +60,23 @@ def _library(part: Slice) -> Fitted:
     return Fitted({"library": library.fit(part.showers)}, {})
 
 
+def _voxel(part: Slice) -> Fitted:
+    showers, points = showers_with_hits(part.showers, part.points)
+    deposits = showers.deposits
+    assert deposits is not None
+    eta = None if part.eta is None else sum(part.eta) / 2
+    binning = voxels_of(part.geometry, pdg=part.pdg, eta=eta)
+    found, _ = voxelise_local(
+        binning, binning.rows_of_layers(part.geometry), deposits.layer, deposits.d1.astype(np.float64),
+        deposits.d2.astype(np.float64), deposits.e.astype(np.float64), deposits.offsets,
+    )  # fmt: skip
+    particles = showers.particles
+    model = voxels.fit(
+        found, binning, particles.energy, points, phase=phase_of(part.geometry, particles.phi),
+        rank=part.recipe.voxel.rank,
+    )  # fmt: skip
+    return Fitted({"voxel": model.to_tables()}, {})
+
+
 #: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
-MODELS: dict[str, Callable[[Slice], Fitted]] = {"library": _library}
+MODELS: dict[str, Callable[[Slice], Fitted]] = {"library": _library, "voxel": _voxel}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
 
 from fastparam.errors import UsageError, near
@@ -29,6 +29,32 @@ class LibrarySettings(BaseModel):
     rotate: bool = True
 
 
+class VoxelSettings(BaseModel):
+    """Settings of the sampler `voxel`; each fluctuation can be switched off.
+
+    Attributes
+    ----------
+    rank : int
+        Factors that link voxels (`fit.factors`); 0: voxels are independent of each other in a ring.
+    copula : str
+        How features hang together: "empirical" (stored showers, blurred), "gaussian" or "independent".
+    blur : float
+        Share of the Gaussian copula in the empirical one, from 0 (stored showers' own) to 1.
+    counts : bool
+        Numbers of hit voxels follow the copula, too, else the voxels alone.
+    dipoles : bool
+        Rings are tilted to their drawn dipole.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: NonNegativeInt = 60
+    copula: Literal["empirical", "gaussian", "independent"] = "empirical"
+    blur: float = Field(default=0.3, ge=0.0, le=1.0)
+    counts: bool = True
+    dipoles: bool = True
+
+
 class Recipe(BaseModel):
     """A recipe as written in ``tuning/recipes/NAME.yaml``.
 
@@ -47,6 +73,7 @@ class Recipe(BaseModel):
         What is put on top of the classical form: "warp" (`fastparam.fit.warp`), "radial" (`fastparam.fit.radial_warp`),
         "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`).
     library : LibrarySettings
+    voxel : VoxelSettings
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +86,7 @@ class Recipe(BaseModel):
     longitudinal_law: Literal["linear", "spline"] = "linear"
     corrections: list[Literal["warp", "radial", "layers", "spots"]] = []
     library: LibrarySettings = LibrarySettings()
+    voxel: VoxelSettings = VoxelSettings()
 
     @property
     def needs_hits(self) -> bool:

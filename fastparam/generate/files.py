@@ -22,6 +22,7 @@ from fastparam.geometry.binning_xml import read_binning_xml
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry, parse_geometry
 from fastparam.geometry.schema import BinningRegion
+from fastparam.geometry.stand_in import voxels_only
 from fastparam.geometry.voxels import VoxelBinning, voxels_of
 from fastparam.hits.batches import iterate_file, layout_of, read_file_particles
 from fastparam.hits.hits import Hits
@@ -254,7 +255,7 @@ def _of_voxels(path: Path, options: dict[str, str], geometry: Geometry | None) -
         binning = voxels_of(geometry or _nowhere(path), pdg=pdg, eta=eta)
     file.check_binning(binning)
     if geometry is None:
-        geometry = _stand_in(path, binning)
+        geometry = voxels_only(binning, path)
     binning.rows_of_layers(geometry)
 
     def read(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -295,14 +296,6 @@ def _binning_of(xml: Path, pdg: int | None, eta: float | None) -> VoxelBinning:
         if kind and (region.eta is None or eta is None or region.eta[0] <= eta <= region.eta[1]):
             return VoxelBinning.from_region(region)
     raise InputError(f"{xml}: has no voxels for particle {pdg}" + ("" if eta is None else f" at eta {eta:g}"))
-
-
-def _stand_in(path: Path, binning: VoxelBinning) -> Geometry:
-    """Return a detector for voxels alone: one layer behind the other; z of its hits means nothing."""
-    layers = "".join(
-        f"  - {{id: {layer}, from: {k}, to: {k + 1}, material: Pb}}\n" for k, layer in enumerate(binning.layer_ids)
-    )
-    return parse_geometry(f"name: voxels_only\nframe: planar\nlayers:\n{layers}", path.with_name("voxels_only.yaml"))
 
 
 def _geometry_of_root(path: Path) -> Geometry | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fastparam.errors import UsageError, near
 from fastparam.generate.files import OPTIONS, SUFFIXES, load_file
+from fastparam.generate.network import SUFFIXES as NETWORKS
+from fastparam.generate.network import load_network
 from fastparam.generate.protocol import Generator
 from fastparam.generate.replay import Replay
 from fastparam.generate.stock import PREFIX, load_stock
@@ -74,6 +76,11 @@ def _file(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Gene
     return load_file(Path(source.path), source.only(*OPTIONS), geometry=geometry)
 
 
+def _network(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Generator:
+    source.only()
+    return load_network(Path(source.path), geometry=geometry, as_pdg=as_pdg)
+
+
 def _is_file(path: str) -> bool:
     suffix = Path(path).suffix
     return suffix in SUFFIXES and (suffix not in (".h5", ".hdf5") or is_calochallenge(Path(path)))
@@ -93,6 +100,11 @@ KINDS = (
         _replay,
     ),
     Kind("a file of showers, .root .h5 .hdf5 .csv .parquet", lambda source: _is_file(source.path), _file),
+    Kind(
+        "a network, .onnx .json .json.gz with its description, or that description, .yaml",
+        lambda source: source.path.endswith((*NETWORKS, ".yaml", ".yml")),
+        _network,
+    ),
     Kind("a tune, a file or the name of a shipped one", lambda source: True, _tune),
 )
 

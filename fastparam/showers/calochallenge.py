@@ -107,7 +107,7 @@ def is_calochallenge(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "incident_energies" in file and "showers" in file
-    except OSError:
+    except (OSError, RuntimeError, KeyError, ValueError):  # what damage has raised; opening it as a tune will say so
         return False
 
 

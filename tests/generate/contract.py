@@ -6,6 +6,7 @@ A recipe is added by its name in `RECIPES`, another kind by a line in `CASES`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def stock(folder: Path) -> Case:
     generator = load(f"gflash:{sample(folder, toys.BLOCK)}")
     particles = toys.gun(generator.geometry, pdg=11, energies=(4000.0, 16_000.0), n=8, seed=5)
     high = generator.domain[0]["energy"][1]
-    return Case(generator, particles, others(particles, energy=f"to {high:g} MeV", pdg="expected"))
+    return Case(generator, particles, others(particles, energy=re.escape(f"to {high:g} MeV"), pdg="expected"))
 
 
 def replay(folder: Path) -> Case:

@@ -311,11 +311,23 @@ class BinningRegion(_Model):
     layers: Annotated[list[LayerBins], AfterValidator(_not_empty)]
 
 
+def _fold(value: list[list[float]]) -> list[list[float]]:
+    radii = [point[0] for point in value if len(point) == 2]
+    if len(radii) != len(value) or len(radii) < 2 or any(b <= a for a, b in pairwise(radii)):
+        _fail("expected points [radius, phi in rad], at least two, with growing radii")
+    return value
+
+
 class Modulation(_Model):
-    """Periodic dependence of the response on phi: its period in rad, and the layers that have it."""
+    """Periodic dependence of the response on phi: its period in rad, and the layers that have it.
+
+    `fold` says where in phi an absorber lies that would lie at 0 if it were flat, as points [radius, phi] with straight
+    lines between them: cells then follow the electrodes (`showers.wiggle`). Without it cells are straight.
+    """
 
     pitch: Positive
     layers: Annotated[list[LayerId], AfterValidator(_not_empty)]
+    fold: Annotated[list[list[Number]], AfterValidator(_fold)] | None = None
 
 
 class Trees(_Model):

@@ -16,6 +16,7 @@ from fastparam.hits.hits import Hits
 from fastparam.hits.voxelise import voxelise
 from fastparam.showers.cells import Cells, cell_images, cells_of_hits
 from fastparam.showers.spread import RadialShape, spread
+from fastparam.showers.wiggle import straightened
 
 if TYPE_CHECKING:
     import awkward
@@ -163,7 +164,8 @@ class Showers:
         grid : CellGrid, optional
             Default: `cells` of geometry.yaml.
         """
-        return cells_of_hits(self.geometry, self.hits, cells_of(self.geometry) if grid is None else grid)
+        hits = straightened(self.geometry, self.hits)
+        return cells_of_hits(self.geometry, hits, cells_of(self.geometry) if grid is None else grid)
 
     def cell_images(self, grid: CellGrid | None = None) -> tuple[Floats, Floats]:
         """Return the cells around each impact as one vector, shape (n, n_image), and the energy outside (n,), in MeV.
@@ -174,7 +176,7 @@ class Showers:
             Default: `cells` of geometry.yaml, with its windows; `CellGrid.with_window` chooses others.
         """
         grid = cells_of(self.geometry) if grid is None else grid
-        return cell_images(self.geometry, self.particles, self.hits, grid)
+        return cell_images(self.geometry, self.particles, straightened(self.geometry, self.hits), grid)
 
     def scaled(self, factor: npt.ArrayLike) -> Showers:
         """Return the same showers with all energies times a factor, one number or one per shower (n,)."""

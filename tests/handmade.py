@@ -7,6 +7,7 @@ two components that do not depend on the age, unless `aging` says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,11 @@ layers:
   - {id: 0, from: 0, to: 600, material: PbWO4}
 """
 
+#: The barrel with a modulation in phi of its first two layers.
+PHASED = toys.BARREL + "modulation: {pitch: 2*pi/512, layers: [1, 2]}\n"
+
 DETECTORS = {
+    "phased": PHASED,
     "planar": toys.PLANAR,
     "block": toys.BLOCK,
     "barrel": toys.BARREL,
@@ -141,6 +146,13 @@ def part(
             "radial": component(LAWS["smooth"].names, radial, law="smooth"),
         },
     )
+
+
+def modulation(**values: float) -> Fit:
+    """Return a modulation of `PHASED` by its parameters, such as ``total_a10``."""
+    columns = {"total": 0, "layer1": 1, "layer2": 2}
+    fit = component(list(values), list(values.values()), pitch=2 * np.pi / 512, layers=3, applied=True, terms={})
+    return replace(fit, settings=fit.settings | {"terms": {name: {"column": c} for name, c in columns.items()}})
 
 
 def tune(geometry: Geometry, *parts: SliceTune) -> Tune:

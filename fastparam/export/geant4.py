@@ -44,8 +44,8 @@ _TOP = frozenset({"include", "src", "example", "dd4hep", "CMakeLists.txt", "READ
 
 #: Components of a slice that are sampled, those that may be, and those that only inform.
 _SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
-_CORRECTIONS = ("warp", "layer_factors", "radial_warp", "spot_groups")
-_INFORMING = ("resolution", "layer_response", "modulation")
+_CORRECTIONS = ("warp", "layer_factors", "radial_warp", "spot_groups", "modulation")
+_INFORMING = ("resolution", "layer_response")
 
 
 @dataclass(frozen=True)

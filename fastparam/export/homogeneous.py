@@ -117,6 +117,8 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
         a = warp.evaluate(part.components["warp"], energy)
         u = np.broadcast_to(np.linspace(0.0, 1.0, 101), (len(energy), 101))
         losses["F"] = float(np.abs(warp.warped(u, a) - u).max())
+    if "modulation" in part.components and part.components["modulation"].names:
+        reasons.append("the response is modulated in phi; Geant4 knows no phi")
     if "layer_factors" in part.components and part.components["layer_factors"].names:
         reasons.append("layers have factors; Geant4 has none")
     alpha = np.exp(longitudinal.evaluate(shapes, ln_y)["mean_ln_alpha"])[:, None]

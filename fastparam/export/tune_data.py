@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastparam.export.homogeneous import Constants
 from fastparam.export.readme import title
-from fastparam.fit import layer_factors, radial_warp, spot_groups, warp
+from fastparam.fit import layer_factors, modulation, radial_warp, spot_groups, warp
 from fastparam.fit.fit import Fit
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.frames import MAX_ANGLE
@@ -60,6 +60,9 @@ def medium_constants(geometry: Geometry) -> str:
 
 def detector_constants(geometry: Geometry) -> str:
     """Return slabs and layers."""
+    declared = geometry.config.modulation
+    pitch = 0.0 if declared is None else declared.pitch
+    radii = np.zeros(1 + geometry.n_layers) if declared is None else modulation.phase_radii(geometry)
     lines = [
         f"inline constexpr bool kBarrel = {'true' if geometry.frame == 'barrel' else 'false'};",
         f"inline constexpr double kMinCosine = {_number(np.cos(MAX_ANGLE))};  // to the normal of a planar detector",
@@ -75,6 +78,8 @@ def detector_constants(geometry: Geometry) -> str:
         f"inline constexpr int kMedia = {int(geometry.layer_medium.max()) + 1};",
         _array("int", "kLayerMedium", "kLayers", geometry.layer_medium),
         _array("bool", "kWhole", "kLayers", _whole(geometry)),
+        f"inline constexpr double kPitch = {_number(pitch)};  // of the modulation in phi, rad; 0 without one",
+        _array("double", "kPhaseRadius", "1 + kLayers", radii),
     ]
     return "\n".join(lines)
 
@@ -148,10 +153,20 @@ def _correction_tables(number: int, part: SliceTune) -> list[str]:
     if (scale := part.components.get("layer_factors")) is not None:
         rows = ", ".join(_braces(row) for row in layer_factors.coefficients(scale))
         lines.append(_table("double", f"kLayerScale{number}[kLayers][3]", rows))
+    if _modulated(part):
+        series = ", ".join(
+            "{" + ", ".join("{" + ", ".join(_braces(row) for row in wave) + "}" for wave in quantity) + "}"
+            for quantity in modulation.coefficients(part.components["modulation"])
+        )
+        lines.append(_table("double", f"kModulation{number}[1 + kLayers][2][kHarmonics][3]", series))
     if (bend := part.components.get("radial_warp")) is not None:
         nodes = ", ".join("{" + ", ".join(_braces(row) for row in age) + "}" for age in radial_warp.coefficients(bend))
         lines.append(_table("double", f"kRadialWarp{number}[kAgeNodes][kShareNodes][3]", nodes))
     return lines
+
+
+def _modulated(part: SliceTune) -> bool:
+    return "modulation" in part.components and bool(part.components["modulation"].names)
 
 
 def _slice(number: int, part: SliceTune) -> str:
@@ -171,6 +186,7 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {_braces(shower['spots'].values)},",
         f"    kLayerFactor{number}, {shower['layers'].settings['main']},",
         f"    {f'kLayerScale{number}' if 'layer_factors' in shower else 'nullptr'},",
+        f"    {f'kModulation{number}' if _modulated(part) else 'nullptr'},",
         f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",
         f"    {_braces(shower['radial'].values)},",

@@ -56,6 +56,7 @@ __all__ = [
     "evaluate",
     "fit",
     "harmonics_test",
+    "phase_radii",
     "phases",
     "profile",
     "undo",
@@ -147,12 +148,18 @@ def phases(geometry: Geometry, particles: Particles) -> Floats:
     declared = geometry.config.modulation
     if declared is None:
         raise FitError(f"modulation: {geometry.path} declares none")
-    layers = geometry.layer_index(np.array(declared.layers))
-    middle = 0.5 * (geometry.layer_from + geometry.layer_to)
-    total = 0.5 * (geometry.layer_from[layers].min() + geometry.layer_to[layers].max())
-    path = line_crossings(geometry, particles, np.concatenate([[total], middle]))
+    path = line_crossings(geometry, particles, phase_radii(geometry))
     x, y = (particles.position[:, k, None] + path * particles.direction[:, k, None] for k in (0, 1))
     return np.asarray(2.0 * np.pi * np.mod(np.arctan2(y, x) / declared.pitch, 1.0))
+
+
+def phase_radii(geometry: Geometry) -> Floats:
+    """Return the radii in mm at which `phases` looks: for the total, then layer by layer, shape (1 + L,)."""
+    declared = geometry.config.modulation
+    assert declared is not None
+    layers = geometry.layer_index(np.array(declared.layers))
+    total = 0.5 * (geometry.layer_from[layers].min() + geometry.layer_to[layers].max())
+    return np.concatenate([[total], 0.5 * (geometry.layer_from + geometry.layer_to)])
 
 
 def fit(geometry: Geometry, particles: Particles, layer_energy: Floats, points: EnergyPoints) -> Fit:

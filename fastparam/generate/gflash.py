@@ -15,7 +15,7 @@ active part of the period it lies in, or of the layer it came from.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from fastparam.fit import (
     layer_factors,
     layers,
     longitudinal,
+    modulation,
     radial,
     radial_warp,
     response,
@@ -399,6 +400,10 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     segments = _segments(tune.geometry)
     corrections = _corrections(tune, plan, particles.energy)
     drawn = _Drawn(visible, ln_t, ln_alpha, groups, *corrections)
+    if any("modulation" in part.components for part in tune.slices):
+        phase = _modulation(tune, plan, particles)
+        # Layers share the energy, which the total has: their factors are relative to each other.
+        drawn = replace(drawn, visible=visible * phase[:, 0], layer_factor=drawn.layer_factor * phase[:, 1:])
     chunks = [np.arange(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
     n_spots = groups.copy()
     if drawn.split.shape[1]:
@@ -438,6 +443,18 @@ def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, Floats
         of("spot_groups", spot_groups.evaluate, np.zeros(3 if anywhere("spot_groups") else 0)),
         of("radial_warp", radial_warp.evaluate, no_nodes if anywhere("radial_warp") else np.zeros((0, 0))),
     )
+
+
+def _modulation(tune: Tune, plan: Plan, particles: Particles) -> Floats:
+    """Factors of the total and of the layers (n, 1 + L) at the phases of the particles' lines."""
+    psi = modulation.phases(tune.geometry, particles)
+
+    def of(part: SliceTune, rows: npt.NDArray[np.int64]) -> Floats:
+        if "modulation" not in part.components:
+            return np.ones((len(rows), psi.shape[1]))
+        return modulation.evaluate(part.components["modulation"], particles.energy[rows], psi[rows])
+
+    return _blend(tune, plan, of)
 
 
 def _main(tune: Tune, plan: Plan) -> int:

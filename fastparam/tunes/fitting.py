@@ -147,23 +147,22 @@ def fit_slice(
     FitError
         If a component that sampling needs cannot be fitted at all.
     """
-    energy, visible = showers.particles.energy, showers.visible
+    energy = showers.particles.energy
     points = energy_points(energy)
     components: dict[str, Fit] = {}
     failed: dict[str, str] = {}
     classical_only = recipe.sampler == "gflash"
+    flat = _without_modulation(geometry, showers, points, components, failed)
     steps: list[Callable[[], dict[str, Fit]]] = [
-        lambda: {"response": response.fit(energy, visible)},
+        lambda: {"response": response.fit(energy, flat.visible)},
         # Summaries for the reader: nothing is sampled from them.
-        lambda: {"resolution": response.resolution(energy, visible)},
+        lambda: {"resolution": response.resolution(energy, showers.visible)},
         lambda: {"layer_response": layers.response(energy, showers.layer_energy, points, geometry.layer_ids)},
     ]
-    if geometry.config.modulation is not None:
-        steps.append(lambda: {"modulation": modulation.fit(geometry, showers.particles, showers.layer_energy, points)})
     if pdg not in (*ELECTROMAGNETIC, *MUONS):
         steps.append(lambda: {"start": hadron_start.fit(geometry, energy, showers.layer_energy, points)})
     if pdg in ELECTROMAGNETIC:
-        steps.append(lambda: _classical(geometry, showers, recipe, points))
+        steps.append(lambda: _classical(geometry, flat, recipe, points))
     for step in steps:
         try:
             components |= step()
@@ -186,6 +185,24 @@ def fit_slice(
     return SliceTune(
         pdg, eta, (float(energy.min()), float(energy.max())), angle, len(showers), components, failed, sparse, tables
     )
+
+
+def _without_modulation(
+    geometry: Geometry, showers: Summary, points: EnergyPoints, components: dict[str, Fit], failed: dict[str, str]
+) -> Summary:
+    """Fit the modulation that the geometry declares, and return the showers as they would be without it.
+
+    Samplers put it back at each particle's phi; laws fitted to showers at all phases would hold it as fluctuation.
+    """
+    if geometry.config.modulation is None:
+        return showers
+    try:
+        found = modulation.fit(geometry, showers.particles, showers.layer_energy, points)
+    except FitError as error:
+        failed["modulation"] = str(error)
+        return showers
+    components["modulation"] = found
+    return modulation.undo_summary(found, geometry, showers) if found.settings["applied"] else showers
 
 
 def _classical(geometry: Geometry, showers: Summary, recipe: Recipe, points: EnergyPoints) -> dict[str, Fit]:

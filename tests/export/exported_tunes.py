@@ -74,6 +74,22 @@ def slices() -> Tune:
     )
 
 
+def phased() -> Tune:
+    """Two slices of photons whose response depends on phi, each in its own way, and electrons whose does not."""
+    geometry = handmade.detector("phased")
+    low, high = (handmade.part(geometry, eta=eta, width=0.01) for eta in ((0.20, 0.25), (0.40, 0.45)))
+    first = handmade.modulation(
+        total_a10=0.02, total_a11=0.005, layer1_a10=-0.2, layer1_b10=0.05, layer1_b21=0.03, layer2_a10=0.1
+    )
+    second = handmade.modulation(total_a10=0.01, layer1_a10=-0.1, layer1_a40=0.05, layer2_b32=0.04)
+    return handmade.tune(
+        geometry,
+        replace(low, components={**low.components, "modulation": first}),
+        replace(high, components={**high.components, "modulation": second, "warp": WARP}),
+        handmade.part(geometry, pdg=11, eta=(0.20, 0.45)),
+    )
+
+
 def block(**laws: float) -> Tune:
     """Electrons and photons in one medium of four layers, by laws that Geant4's own class can hold."""
     geometry = handmade.detector("block")
@@ -112,6 +128,7 @@ def single(detector: str, pdg: int) -> Tune:
 
 TUNES: dict[str, Callable[[], Tune]] = {
     "barrel": slices,
+    "phased": phased,
     "block": block,
     "stack": stack,
     "two_media": two_media,

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from scipy.special import gammainc
 from scipy.stats import chisquare, ks_2samp, kstest
 
-from fastparam.fit import radial_warp, response, spot_groups
+from fastparam.fit import modulation, radial_warp, response, spot_groups
 from fastparam.fit.fit import Fit
 from fastparam.generate import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
 from fastparam.showers import Showers
+from fastparam.summary.points import energy_points
 
 #: Every statistical test fails once in a thousand seeds; the seeds are fixed. What it must reject, it rejects by far.
 LEVEL, FAR = 1e-3, 1e-6
@@ -411,3 +412,51 @@ def test_corrections_that_change_nothing_leave_the_laws_as_they_are() -> None:
     assert ks_2samp(*radii).pvalue > LEVEL
     assert ks_2samp(*depths).pvalue > LEVEL
     assert ks_2samp(radii[0], 1.05 * radii[1]).pvalue < FAR
+
+
+# Modulation in phi
+
+
+def phased_showers(n: int, **values: float) -> tuple[Geometry, Particles, np.ndarray, np.ndarray]:
+    """Showers of 30 GeV at all phi, their energies per layer (n, 3), and their phases."""
+    geometry = handmade.detector("phased")
+    part = handmade.part(geometry, eta=(0.20, 0.25), width=0.02)
+    part = replace(part, components={**part.components, "modulation": handmade.modulation(**values)})
+    primaries = Particles.gun(
+        pdg=22, energy=30_000.0, eta=0.225, phi=np.random.default_rng(1).uniform(-np.pi, np.pi, n)
+    )
+    hits = TunedGenerator(handmade.tune(geometry, part)).generate(primaries, seed=1).hits
+    energies = np.bincount(3 * hits.shower + hits.layer, weights=hits.e, minlength=3 * n).reshape(n, 3)
+    return geometry, primaries, energies, modulation.phases(geometry, primaries)
+
+
+def test_total_and_layers_follow_the_modulation_of_the_tune() -> None:
+    """Layer by layer, not only within layers; strips and middle exchange energy that the shower keeps."""
+    laws = {"total_a10": 0.02, "layer1_a10": -0.12, "layer1_b10": 0.03, "layer2_a10": 0.02 + 0.01}
+    _, primaries, energies, psi = phased_showers(20_000, **laws)
+    points = energy_points(primaries.energy)
+    amplitude, error, *_ = modulation.harmonics_test(energies.sum(axis=1), primaries.energy, psi[:, 0], points, 3)
+    assert error[0, 0] < 5e-4
+    assert amplitude[0, 0] == pytest.approx(0.02, abs=4 * error[0, 0])
+    assert (np.abs(amplitude / error).ravel()[1:] < 4).all()
+    # What a layer shows: the total's curve times its own over the mean of all, weighted with what they hold.
+    share = energies.mean(axis=0) / energies.mean(axis=0).sum()
+    grid = 2 * np.pi * np.arange(360) / 360
+    curves = np.ones((3, 360))
+    curves[0] = np.exp(-0.12 * np.cos(grid) + 0.03 * np.sin(grid))
+    curves[1] = np.exp(0.03 * np.cos(grid))
+    seen = np.exp(0.02 * np.cos(grid)) * curves / (share @ curves)
+    for layer in (0, 1, 2):
+        expected = [2 * np.mean(seen[layer] / seen[layer].mean() * f(grid)) for f in (np.cos, np.sin)]
+        amplitude, error, *_ = modulation.harmonics_test(
+            energies[:, layer], primaries.energy, psi[:, 1 + layer], points, 1
+        )
+        assert amplitude[0] == pytest.approx(expected, abs=4 * error[0].max() + 0.003)
+
+
+def test_a_modulation_leaves_the_mean_over_phi_as_it_is() -> None:
+    _, _, with_it, _ = phased_showers(8000, total_a10=0.05, layer1_a10=-0.2)
+    _, _, without, _ = phased_showers(8000, total_a10=0.0)
+    assert with_it.sum(axis=1).mean() == pytest.approx(without.sum(axis=1).mean(), rel=4 * 0.05 / np.sqrt(2 * 8000))
+    assert with_it[:, 0].mean() == pytest.approx(without[:, 0].mean(), rel=0.01)
+    assert with_it.sum(axis=1).std() > 1.5 * without.sum(axis=1).std()

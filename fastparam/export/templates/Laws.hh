@@ -30,6 +30,9 @@ constexpr double kEtaMargin = 0.1;
 
 constexpr double kTwoPi = 6.283185307179586477;
 
+/// Harmonics of the modulation in phi, at most, and phases over which its mean is taken.
+constexpr int kHarmonics = 4, kPhases = 64;
+
 enum class RadialLaw { kClassical, kSmooth };
 
 /// What was tuned for one particle in one slice of pseudorapidity.
@@ -47,6 +50,7 @@ struct Slice {
   const double (*layerFactor)[2];                          // by medium: ln factor = f[0] + f[1] ln(E/10 GeV)
   int mainMedium;                                          // the one whose factor is 1, and which is warped
   const double (*layerScale)[3];                           // by layer: ln scale, a polynomial in ln(E/10 GeV); or null
+  const double (*modulation)[2][kHarmonics][3];            // shower, then layers: cosines and sines of ln m, likewise; or null
   double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
   double radial[18];
@@ -131,6 +135,39 @@ inline double Square(const double* c, double x) { return c[0] + x * (c[1] + x * 
 /// What a layer shows of the energy that profile, medium and warp leave in it.
 inline double LayerScale(const Slice& s, int layer, double energy) {
   return s.layerScale == nullptr ? 1.0 : std::exp(Square(s.layerScale[layer], std::log(energy / 10000.0)));
+}
+
+/// Cosines and sines of the harmonics at equidistant phases.
+struct PhaseTable {
+  double cosine[kPhases][kHarmonics], sine[kPhases][kHarmonics];
+  PhaseTable() {
+    for (int n = 0; n < kPhases; ++n) {
+      for (int k = 0; k < kHarmonics; ++k) {
+        cosine[n][k] = std::cos(kTwoPi * n / kPhases * (k + 1));
+        sine[n][k] = std::sin(kTwoPi * n / kPhases * (k + 1));
+      }
+    }
+  }
+};
+
+/// Modulation of a quantity (0: the shower, 1 + m: layer m) at a phase in rad: the exponential of a Fourier series, over
+/// its mean.
+inline double Modulation(const Slice& s, int quantity, double energy, double phase) {
+  if (s.modulation == nullptr) return 1.0;
+  static const PhaseTable table;
+  const double l = std::log(energy / 10000.0);
+  double a[kHarmonics], b[kHarmonics], at = 0.0, mean = 0.0;
+  for (int k = 0; k < kHarmonics; ++k) {
+    a[k] = Square(s.modulation[quantity][0][k], l);
+    b[k] = Square(s.modulation[quantity][1][k], l);
+    at += a[k] * std::cos((k + 1) * phase) + b[k] * std::sin((k + 1) * phase);
+  }
+  for (int n = 0; n < kPhases; ++n) {
+    double h = 0.0;
+    for (int k = 0; k < kHarmonics; ++k) h += a[k] * table.cosine[n][k] + b[k] * table.sine[n][k];
+    mean += std::exp(h) / kPhases;
+  }
+  return std::exp(at) / mean;
 }
 
 /// Coefficient of sin(j pi u), j = 1, 2, ..., in the warp G(u) of the cumulative profile u within the main medium.

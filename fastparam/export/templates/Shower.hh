@@ -59,6 +59,7 @@ class Shower {
     fVisible = u < Blend([&](const Slice& s) { return ZeroProbability(s, fEnergy); })
                    ? 0.0
                    : fEnergy * Blend([&](const Slice& s) { return VisibleRatio(s, fEnergy, z); });
+    fVisible *= Blend([&](const Slice& s) { return Modulation(s, 0, fEnergy, fPhase[0]); });
   }
 
   template <class Random>
@@ -236,7 +237,18 @@ class Shower {
       fActiveIn[m] = Later(Crossing(kLayerFrom[m]), start);
       fActiveOut[m] = Later(Crossing(kLayerTo[m]), start);
     }
+    SetPhases();
     return true;
+  }
+
+  /// Phases at which the line crosses the middle of all modulated layers, and of each layer.
+  void SetPhases() {
+    if (!(kPitch > 0.0)) return;
+    for (int q = 0; q <= kLayers; ++q) {
+      const double s = Crossing(kPhaseRadius[q]);
+      const double turns = std::atan2(fOrigin[1] + s * fU[1], fOrigin[0] + s * fU[0]) / kPitch;
+      fPhase[q] = kTwoPi * (turns - std::floor(turns));
+    }
   }
 
   static double Later(double path, double start) { return path > start ? path : start; }
@@ -284,7 +296,10 @@ class Shower {
     const auto isMain = [&](int k) { return kLayerMedium[fSegments[k].layer] == fLower->mainMedium; };
     for (int k = 0; k < kSegments; ++k) ofMain += isMain(k) ? fTable[k] : 0.0;
     double scale[kLayers];
-    for (int m = 0; m < kLayers; ++m) scale[m] = Blend([&](const Slice& s) { return LayerScale(s, m, fEnergy); });
+    for (int m = 0; m < kLayers; ++m) {
+      scale[m] = Blend([&](const Slice& s) { return LayerScale(s, m, fEnergy); }) *
+                 Blend([&](const Slice& s) { return Modulation(s, 1 + m, fEnergy, fPhase[1 + m]); });
+    }
     double total = 0.0, before = 0.0, warped = 0.0;
     for (int k = 0; k < kSegments; ++k) {
       const double factor = scale[fSegments[k].layer];
@@ -434,6 +449,7 @@ class Shower {
   double fA = 0.0, fB = 0.0, fC = 0.0;  // barrel: radius^2 along the line = fA s^2 + 2 fB s + fC
   bool fInside = false;
   double fT0[kLayers] = {}, fT1[kLayers] = {};
+  double fPhase[1 + kLayers] = {};  // of the modulation
   double fPeriodIn[kLayers] = {}, fPeriodOut[kLayers] = {}, fActiveIn[kLayers] = {}, fActiveOut[kLayers] = {};
   double fVisible = 0.0, fMaximum = 0.0, fAlpha = 0.0;
   long fSpots = 0, fGroups = 0, fGroup = -1, fLeft = 0;

@@ -1,0 +1,138 @@
+"""Gaussian copula in bins of a leading component: how the quantities of a shower are drawn together.
+
+A shower lies in one of B equally probable bins. In bin b, with z ~ N(0, C_b(E)),
+
+    g_i = h_bi(z_i; E)                    score of quantity i among all showers of this energy: standard normal over all bins
+    x_i = 0                               if Phi(g_i) <= p0_i(E)
+    x_i = f_i^-1(location_i(E) + scale_i(E) q_i(z'; E)),   Phi(z') = (Phi(g_i) - p0_i)/(1 - p0_i)      else
+
+f is the logarithm (`kind` 0), the logit (1) or nothing (2).
+
+All tables hold energy points; a shower between two points, or between two slices in eta, has up to four *members*
+(rows of the tables) with weights w that add up to 1. Tables are interpolated at fixed score. Correlations are, too:
+with independent normal vectors n_k, z = sum_k sqrt(w_k) L_k n_k has the correlation matrix sum_k w_k L_k L_k^T exactly.
+
+Quantities are numbered: 0 the total (`kind` 2), 1 to L the layers' shares of it (0), then depths inside thick layers (1). Shares are scaled to add up to 1, so that the layers add up to the total.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastparam._numba import kernel
+from fastparam.random import normal, uniform
+from fastparam.shapes.normal import normal_cdf1, normal_ppf1
+
+__all__ = ["draw1", "lookup1"]
+
+#: Smallest total: a shower that is not empty holds some energy.
+_FLOOR = 1e-7
+
+
+@kernel
+def lookup1(table: Any, z: float, z_max: float) -> float:
+    """Value of a table in equal steps from -z_max to z_max at score z, linear; constant beyond."""
+    last = len(table) - 1
+    x = (z + z_max) / (2.0 * z_max) * last
+    if x <= 0.0:
+        return table[0]
+    if x >= last:
+        return table[last]
+    k = int(x)
+    return table[k] + (x - k) * (table[k + 1] - table[k])
+
+
+@kernel
+def draw1(
+    state: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any,
+    shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
+) -> int:  # fmt: skip
+    """Draw the quantities of one shower and return its bin.
+
+    Parameters
+    ----------
+    state : uint64 array (2,)
+        Random stream.
+    member, weight : int64 and float64 arrays (4,)
+        Rows of the tables (energy points; two per slice, those of slice s at 2 s and 2 s + 1) and their weights.
+    factor : float64 array (P, B, m, m)
+        Cholesky factors of the correlation matrices.
+    score : float64 array (P, B, m, K)
+        h at scores in equal steps up to `score_max`.
+    zero : float64 array (P, m)
+    shape : float64 array (P, m, K')
+        q at scores in equal steps up to `shape_max`.
+    slice_weight : float64 array (2,)
+    location, ln_scale : float64 arrays (2, m)
+        Of the two slices at the shower's energy.
+    kind : int64 array (m,)
+    n_layers : int
+    work : float64 array (2, m)
+        Space.
+    out : float64 array (m,)
+        Total as a fraction of the shower's energy, shares of the layers, depths inside layers.
+    """
+    m = len(kind)
+    n_bins = factor.shape[1]
+    b = min(int(uniform(state) * n_bins), n_bins - 1)
+    for i in range(m):
+        work[0, i] = 0.0
+    for k in range(4):
+        if weight[k] <= 0.0:
+            continue
+        root = math.sqrt(weight[k])
+        for i in range(m):
+            work[1, i] = normal(state)
+        for i in range(m):
+            total = 0.0
+            for j in range(i + 1):
+                total += factor[member[k], b, i, j] * work[1, j]
+            work[0, i] += root * total
+    best, margin = 1, -math.inf
+    shares = 0.0
+    for i in range(m):
+        g, p0 = 0.0, 0.0
+        for k in range(4):
+            if weight[k] > 0.0:
+                g += weight[k] * lookup1(score[member[k], b, i], work[0, i], score_max)
+                p0 += weight[k] * zero[member[k], i]
+        out[i] = 0.0
+        u = normal_cdf1(g)
+        above = u - p0
+        if above <= 0.0 or p0 >= 1.0:
+            if 1 <= i <= n_layers and p0 < 1.0 and above > margin:
+                best, margin = i, above
+            continue
+        # The complement keeps the digits of the upper tail.
+        z = -normal_ppf1(normal_cdf1(-g) / (1.0 - p0)) if p0 < 1.0 else 0.0
+        value, seen = 0.0, 0.0
+        for s in range(2):
+            first = 2 * s
+            of_slice = weight[first] + weight[first + 1]
+            if of_slice <= 0.0:
+                continue
+            q, there = 0.0, 0.0
+            for k in range(first, first + 2):
+                if weight[k] > 0.0:
+                    q += weight[k] / of_slice * lookup1(shape[member[k], i], z, shape_max)
+                    there += weight[k] / of_slice * (1.0 - zero[member[k], i])
+            # A slice in which a layer is never hit has no say in how much energy it holds.
+            share = slice_weight[s] if there > 0.0 else 0.0
+            value += share * (location[s, i] + math.exp(ln_scale[s, i]) * q)
+            seen += share
+        value /= max(seen, 1e-300)
+        if kind[i] == 0:
+            out[i] = math.exp(min(value, 50.0))
+        elif kind[i] == 1:
+            out[i] = 1.0 / (1.0 + math.exp(-value))
+        else:
+            out[i] = max(value, _FLOOR)
+        if 1 <= i <= n_layers:
+            shares += out[i]
+    if out[0] > 0.0 and shares <= 0.0:
+        out[best] = 1.0  # a shower with energy has it somewhere: in the layer that was closest to being hit
+        shares = 1.0
+    for i in range(1, n_layers + 1):
+        out[i] = out[i] / shares if shares > 0.0 and out[0] > 0.0 else 0.0
+    return b

@@ -13,8 +13,9 @@ function of ln E:
    Cholesky factor. An energy point borrows showers from its neighbours, a bin correlations from all bins; how much is
    chosen by how well correlations of left-out showers are predicted.
 
-`calibrate` then draws showers from the fit and corrects tables and matrices until layer energies have the distributions
-and correlations of the training showers. `left_out` says how well an inner energy point is predicted without its showers.
+`calibrate` then draws showers from the fit and corrects tables and matrices until layer energies have the
+distributions and correlations of the training showers. `left_out` says how well an inner energy point is predicted
+without its showers.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Energies:
     @property
     def n_bins(self) -> int:
         """Number of bins of the leading component."""
-        return self.factor.shape[1]
+        return int(self.factor.shape[1])
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return compact arrays to store; `from_tables` reads them."""
@@ -163,7 +164,11 @@ def quantities_of(geometry: Geometry, showers: Summary, factors: Floats | None =
     share = np.where(total[:, None] > 0, layer / np.where(total > 0, total, 1.0)[:, None], np.nan)
     thick = thick_layers(showers)
     depth = _depths(showers, thick)
-    names = ("total", *(f"layer {i}" for i in geometry.layer_ids), *(f"depth in {geometry.layer_ids[k]}" for k in thick))
+    names = (
+        "total",
+        *(f"layer {i}" for i in geometry.layer_ids),
+        *(f"depth in {geometry.layer_ids[k]}" for k in thick),
+    )
     kind = np.array([2] + [0] * layer.shape[1] + [1] * len(thick), dtype=np.int64)
     return Quantities(
         np.column_stack([total / showers.particles.energy, share, depth.reshape(len(showers), len(thick))]), kind, names
@@ -185,14 +190,18 @@ def _depths(showers: Summary, thick: Ints) -> Floats:
         own = d.layer == layer
         e = d.e[own].astype(np.float64)
         sum_e = np.bincount(d.shower[own], weights=e, minlength=len(showers))
-        sum_d = np.bincount(d.shower[own], weights=e * (d.depth[own].astype(np.float64) / 255.0), minlength=len(showers))
+        sum_d = np.bincount(
+            d.shower[own], weights=e * (d.depth[own].astype(np.float64) / 255.0), minlength=len(showers)
+        )
         some = sum_e > 0
         found[some, j] = np.clip(sum_d[some] / sum_e[some], 0.003, 0.997)
     return found
 
 
-def fit(quantities: Quantities, points: EnergyPoints, energy: Floats, *, n_bins: int, n_layers: int) -> Energies:
-    """Fit distributions, bins and correlations.
+def fit(
+    quantities: Quantities, points: EnergyPoints, energy: Floats, *, n_bins: int, n_layers: int
+) -> tuple[Energies, Ints]:
+    """Fit distributions, bins and correlations; return the model and the bin of every shower (n,).
 
     Parameters
     ----------
@@ -212,7 +221,8 @@ def fit(quantities: Quantities, points: EnergyPoints, energy: Floats, *, n_bins:
         If fewer than 20 showers have energy.
     """
     if (quantities.values[:, 0] > 0).sum() < 20:
-        raise FitError(f"energies: {int((quantities.values[:, 0] > 0).sum())} showers with energy; at least 20 are needed")
+        seen = int((quantities.values[:, 0] > 0).sum())
+        raise FitError(f"energies: {seen} showers with energy; at least 20 are needed")
     laws, residual = marginals.fit(quantities, points, energy)
     g, correlation = scores_of(quantities, laws, residual, points)
     direction = _directions(correlation, n_layers)
@@ -228,7 +238,7 @@ def fit(quantities: Quantities, points: EnergyPoints, energy: Floats, *, n_bins:
     matrices = np.array([_pearson(layers[points.point == p]) for p in range(len(points))])
     target = np.einsum("pq,qij->pij", weights / weights.sum(axis=1, keepdims=True), matrices)
     model = Energies(laws, direction, edges, score, factor, width, share, quantities.names, n_layers)
-    return calibrate(model, target)
+    return calibrate(model, target), bin_
 
 
 def layer_energies(values: Floats, n_layers: int) -> Floats:
@@ -333,9 +343,7 @@ def bins_of(leading: Floats, points: EnergyPoints, n_bins: int) -> tuple[Ints, F
         bin_[order] = np.arange(len(rows)) * n_bins // len(rows)
         for b in range(1, n_bins):
             low, high = leading[rows][bin_[rows] < b], leading[rows][bin_[rows] >= b]
-            edges[p, b - 1] = 0.5 * (
-                (low.max() if len(low) else high.min()) + (high.min() if len(high) else low.max())
-            )
+            edges[p, b - 1] = 0.5 * ((low.max() if len(low) else high.min()) + (high.min() if len(high) else low.max()))
     return bin_, edges
 
 
@@ -432,7 +440,7 @@ def _shrunk(mixed: Floats, number: Floats, share: float) -> list[Floats]:
 def _tables(
     g: Floats, bin_: Ints, points: EnergyPoints, n_bins: int, width: float, share: float
 ) -> tuple[Floats, Floats]:
-    """h and Cholesky factors per energy point and bin."""
+    """Tables h and Cholesky factors per energy point and bin."""
     n_points, m = len(points), g.shape[1]
     ln_e = np.log(points.energy)
     knots = np.linspace(-SCORE_MAX, SCORE_MAX, _SCORE_KNOTS)
@@ -504,9 +512,9 @@ def _draw(
 def calibrate(model: Energies, correlation: Floats, *, seed: int = 3) -> Energies:
     """Make the showers that are drawn have the distributions of shares and the correlations that were fitted.
 
-    Scaling shares to a sum of 1 changes their distributions a little, and a Gaussian copula in bins has the correlations
-    of scores, not of energies. So showers are drawn at every energy point, and what separates their quantiles and their
-    correlations from the wanted ones is taken off the tables and the matrices, in a few rounds.
+    Scaling shares to a sum of 1 changes their distributions a little, and a Gaussian copula in bins has the
+    correlations of scores, not of energies. So showers are drawn at every energy point, and what separates their
+    quantiles and correlations from the wanted ones is taken off the tables and the matrices, in a few rounds.
 
     Parameters
     ----------

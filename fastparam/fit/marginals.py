@@ -5,16 +5,17 @@ A quantity x of showers of energy E (the visible energy over E, say, or a layer'
     0                                            with probability p0(E), an atom of its own,
     f^-1(location(E) + scale(E) q(z; E))         else, z standard normal;
 
-f is ln for layers, logit for quantities between 0 and 1, and nothing for the total, whose mean is to be kept. location and ln scale are polynomials in ln E, whose
-orders are those that predict left-out energy points best, plus what the points show beyond their errors, drawn from
-point to point: a fit in energy, not an interpolation, so that an energy without showers gets the mean and the width it
-should have. The shape q, of mean 0 and width 1, is tabulated in z per energy point and interpolated at fixed z: between
-two energies this is the distribution half-way, never a mixture of both. Points with few showers borrow shape from
-their neighbours.
+f is ln for layers, logit for quantities between 0 and 1, and nothing for the total, whose mean is to be kept. location
+and ln scale are polynomials in ln E, whose orders are those that predict left-out energy points best, plus what the
+points show beyond their errors, drawn from point to point: a fit in energy, not an interpolation, so that an energy
+without showers gets the mean and the width it should have. The shape q, of mean 0 and width 1, is tabulated in z per
+energy point and interpolated at fixed z: between two energies this is the distribution half-way, never a mixture of
+both. Points with few showers borrow shape from their neighbours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +58,12 @@ def _logit(x: Floats) -> Floats:
 
 
 #: From a quantity to what is tabulated, and back, by the number stored as `Marginals.kind`.
-FORWARD = (lambda x: np.log(x), _logit, lambda x: x)
-INVERSE = (lambda y: np.exp(y), lambda y: 1.0 / (1.0 + np.exp(-y)), lambda y: np.maximum(y, FLOOR))
+FORWARD: tuple[Callable[[Floats], Floats], ...] = (np.log, _logit, np.positive)
+INVERSE: tuple[Callable[[Floats], Floats], ...] = (
+    np.exp,
+    lambda y: np.asarray(1.0 / (1.0 + np.exp(-y))),
+    lambda y: np.maximum(y, FLOOR),
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class Marginals:
         )
 
     def quantiles(self, ln_e: float, z: Floats) -> tuple[Floats, Floats]:
-        """Return the atoms (m,) and the positive parts (m, k) at an energy and at scores z (k,) of the positive part."""
+        """Return the atoms (m,), and the rest (m, k) at scores z (k,) among what is not zero, at an energy."""
         p, w = _between(self.ln_e, ln_e)
         q = min(p + 1, len(self.ln_e) - 1)
         knots = np.linspace(-Z_MAX, Z_MAX, self.shape.shape[2])
@@ -355,19 +360,19 @@ def _standardise(y: Floats, ln_e: Floats, point: Ints, ln_point: Floats, grid: F
         own, ln_s_own = np.interp(ln_e, grid, at_grid), np.interp(ln_e, grid, ln_s_grid)
         mean = (target - at_point) / np.exp(ln_s_point)
         width = np.exp(ln_target - ln_s_point)
-    r = ((y - own) / np.exp(ln_s_own) - mean[point]) / width[point]
-    return r, at_grid, ln_s_grid
+    residual: Floats = ((y - own) / np.exp(ln_s_own) - mean[point]) / width[point]
+    return residual, np.asarray(at_grid), np.asarray(ln_s_grid)
 
 
-def _shapes(
-    residual: Floats, point: Ints, ln_point: Floats, growth: Floats, quick: bool
-) -> tuple[Floats, Floats]:
+def _shapes(residual: Floats, point: Ints, ln_point: Floats, growth: Floats, quick: bool) -> tuple[Floats, Floats]:
     """Tables of the residuals' quantile functions (P, m, K), and their largest deviation in 1/sqrt(n) (m,)."""
     m, n_points = residual.shape[1], len(ln_point)
     seen = ~np.isnan(residual)
     weights = np.zeros((m, n_points, n_points))
     for j in np.flatnonzero(seen.any(axis=0)):
-        weights[j] = _support(residual[seen[:, j], j], point[seen[:, j]], ln_point, _SUPPORTS[1:2] if quick else _SUPPORTS)
+        weights[j] = _support(
+            residual[seen[:, j], j], point[seen[:, j]], ln_point, _SUPPORTS[1:2] if quick else _SUPPORTS
+        )
     for n_knots in KNOTS[:1] if quick else KNOTS:
         knots = np.linspace(-Z_MAX, Z_MAX, n_knots)
         shape, deviation = np.zeros((n_points, m, n_knots)), np.zeros(m)
@@ -438,4 +443,3 @@ def _between(ln_e: Floats, at: float) -> tuple[int, float]:
         return 0, 0.0
     p = int(np.clip(np.searchsorted(ln_e, at, side="right") - 1, 0, len(ln_e) - 2))
     return p, float(np.clip((at - ln_e[p]) / (ln_e[p + 1] - ln_e[p]), 0.0, 1.0))
-

@@ -12,7 +12,7 @@ import numpy as np
 from fastparam.errors import FastparamWarning
 from fastparam.files import refuse_existing
 from fastparam.fit.response import moments
-from fastparam.generate import gflash, library, voxel
+from fastparam.generate import fastcalosim, gflash, library, voxel
 from fastparam.generate.domain import Plan, describe, plan
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
@@ -28,6 +28,7 @@ Sampler = Callable[[Plan, Particles, int], Showers]
 
 #: By the name that recipes use: from a tune to its sampler, which holds whatever can be prepared once per tune.
 SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {
+    "fastcalosim": fastcalosim.sampler,
     "gflash": gflash.sampler,
     "library": library.sampler,
     "voxel": voxel.sampler,

@@ -2,7 +2,7 @@
 
 A shower lies in one of B equally probable bins. In bin b, with z ~ N(0, C_b(E)),
 
-    g_i = h_bi(z_i; E)                    score of quantity i among all showers of this energy: standard normal over all bins
+    g_i = h_bi(z_i; E)                    score of quantity i among all showers of this energy
     x_i = 0                               if Phi(g_i) <= p0_i(E)
     x_i = f_i^-1(location_i(E) + scale_i(E) q_i(z'; E)),   Phi(z') = (Phi(g_i) - p0_i)/(1 - p0_i)      else
 
@@ -12,7 +12,8 @@ All tables hold energy points; a shower between two points, or between two slice
 (rows of the tables) with weights w that add up to 1. Tables are interpolated at fixed score. Correlations are, too:
 with independent normal vectors n_k, z = sum_k sqrt(w_k) L_k n_k has the correlation matrix sum_k w_k L_k L_k^T exactly.
 
-Quantities are numbered: 0 the total (`kind` 2), 1 to L the layers' shares of it (0), then depths inside thick layers (1). Shares are scaled to add up to 1, so that the layers add up to the total.
+Quantities are numbered: 0 the total (`kind` 2), 1 to L the layers' shares of it (0), then depths inside thick layers
+(1). Shares are scaled to add up to 1, so that the layers add up to the total.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _FLOOR = 1e-7
 
 
 @kernel
-def lookup1(table: Any, z: float, z_max: float) -> float:
+def lookup1(table: Any, z: float, z_max: float) -> Any:
     """Value of a table in equal steps from -z_max to z_max at score z, linear; constant beyond."""
     last = len(table) - 1
     x = (z + z_max) / (2.0 * z_max) * last
@@ -47,7 +48,7 @@ def lookup1(table: Any, z: float, z_max: float) -> float:
 def draw1(
     state: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any,
     shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Draw the quantities of one shower and return its bin.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastparam.fit import library, voxels
+from fastparam.fit import fastcalosim, library, voxels
 from fastparam.fit.fit import Fit
 from fastparam.fit.hybrid import phase_of, showers_with_hits
 from fastparam.fit.tables import Tables
@@ -78,5 +78,26 @@ def _voxel(part: Slice) -> Fitted:
     return Fitted({"voxel": model.to_tables()}, {})
 
 
+def _fastcalosim(part: Slice) -> Fitted:
+    own = part.recipe.fastcalosim
+    hadron = abs(part.pdg) not in (11, 22)
+    components = dict(part.components)
+    if not own.radial_function:
+        components.pop("radial", None)
+    tables = fastcalosim.fit(
+        part.geometry,
+        part.showers,
+        components,
+        n_bins=own.bins,
+        hit_weights=own.hit_weights == "all" or (own.hit_weights == "hadrons" and hadron),
+        left_out=own.leave_out,
+    )
+    return Fitted({"fastcalosim": tables}, {})
+
+
 #: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
-MODELS: dict[str, Callable[[Slice], Fitted]] = {"library": _library, "voxel": _voxel}
+MODELS: dict[str, Callable[[Slice], Fitted]] = {
+    "fastcalosim": _fastcalosim,
+    "library": _library,
+    "voxel": _voxel,
+}

@@ -53,6 +53,15 @@ class VoxelSettings(BaseModel):
     blur: float = Field(default=0.3, ge=0.0, le=1.0)
     counts: bool = True
     dipoles: bool = True
+class FastCaloSimSettings(BaseModel):
+    """Settings of the sampler `fastcalosim` (`fit.fastcalosim`): see tuning/recipes/fastcalosim.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bins: PositiveInt = 5
+    hit_weights: Literal["hadrons", "all", "none"] = "hadrons"
+    radial_function: bool = True
+    leave_out: bool = True
 
 
 class Recipe(BaseModel):
@@ -74,6 +83,7 @@ class Recipe(BaseModel):
         "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`).
     library : LibrarySettings
     voxel : VoxelSettings
+    fastcalosim : FastCaloSimSettings
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +97,7 @@ class Recipe(BaseModel):
     corrections: list[Literal["warp", "radial", "layers", "spots"]] = []
     library: LibrarySettings = LibrarySettings()
     voxel: VoxelSettings = VoxelSettings()
+    fastcalosim: FastCaloSimSettings = FastCaloSimSettings()
 
     @property
     def needs_hits(self) -> bool:

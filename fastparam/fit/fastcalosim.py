@@ -1,0 +1,166 @@
+"""All that the sampler of the recipe `fastcalosim` needs of a slice, from its showers.
+
+* energies of layers, and depths inside thick ones, drawn together: `fit.energies` over `fit.marginals`;
+* where a layer's energy lies in (r, alpha), and in how many hits: `fit.lateral`;
+* how hits lie along the line inside a layer that is thick: a density over the layer (electromagnetic particles: the
+  rise t^(alpha - 1) of the gamma function, alpha as the longitudinal law has it; others: as measured), tilted by a
+  factor exp(-beta t) to the mean depth drawn for the shower. Tilting a gamma function only changes its T.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam.errors import FitError
+from fastparam.fit import energies, lateral, longitudinal, modulation, radial
+from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
+from fastparam.summary.points import energy_points
+from fastparam.summary.summarise import cell_depths
+
+if TYPE_CHECKING:
+    from fastparam.geometry.detector import Geometry
+    from fastparam.summary.summary import Summary
+
+__all__ = ["DEPTH_CELLS", "fit"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Cells of equal width in which densities inside a thick layer are tabulated.
+DEPTH_CELLS = 48
+
+#: Of measured densities: coarser cells, so that merging cells do not show.
+_MEASURED_CELLS = 8
+
+
+def fit(
+    geometry: Geometry,
+    showers: Summary,
+    components: dict[str, Fit],
+    *,
+    n_bins: int = 5,
+    hit_weights: bool = False,
+    left_out: bool = True,
+) -> Tables:
+    """Fit the model to the showers of one particle and slice.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    showers : Summary
+        With single hits.
+    components : dict of str to Fit
+        Laws that were fitted already: "modulation" is divided out; "longitudinal" gives the depth inside layers and
+        "radial" the alternative to histograms, of electromagnetic particles.
+    n_bins : int
+        Bins of the leading component.
+    hit_weights : bool
+        Give hits the spectrum of the stored ones instead of equal energies.
+    left_out : bool
+        Measure how well each inner energy point is predicted without it.
+
+    Raises
+    ------
+    FitError
+        If there are too few showers with energy, or no single hits.
+    """
+    if showers.deposits is None or not showers.deposits.kept.any():
+        raise FitError("lateral: the summary holds no single hits")
+    if "modulation" in components:
+        showers = modulation.undo_summary(components["modulation"], geometry, showers)
+    assert showers.deposits is not None
+    energy = showers.particles.energy
+    points = energy_points(energy)
+    quantities = energies.quantities_of(geometry, showers)
+    model, bin_ = energies.fit(quantities, points, energy, n_bins=n_bins, n_layers=geometry.n_layers)
+    hits = lateral.hits_of(showers.deposits)
+    shapes = lateral.fit(
+        geometry,
+        hits,
+        points,
+        energy,
+        bin_,
+        n_bins=model.n_bins,
+        cell=showers.binning.lateral_cell,
+        weighted=hit_weights,
+        law=_radial_law(geometry, showers, components, points.energy) if "radial" in components else None,
+    )
+    thick = energies.thick_layers(showers)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        **model.to_arrays(),
+        **shapes.to_arrays(),
+        "depth_layers": thick,
+        "depth_measured": _measured_depths(showers, thick),
+        "depth_exponent": _exponent(geometry, components, points.energy),
+        "bin_counts": np.array([[int(((points.point == p) & (bin_ == b)).sum()) for b in range(model.n_bins)]
+                                for p in range(len(points))]),
+    }  # fmt: skip
+    settings: dict[str, Any] = {
+        "showers": len(showers),
+        "bins": model.n_bins,
+        "width_in_ln_e": model.width,
+        "share_of_pooled_correlations": model.share,
+        "quantile_knots": int(model.marginals.shape.shape[2]),
+        "quantile_deviation": float(model.marginals.deviation.max()),
+        "radial_function_in_layers": [int(i) for i in geometry.layer_ids[shapes.law]],
+        "mirrored_layers": [int(f.sum()) for f in shapes.folded.T],
+        "left_out": energies.left_out(quantities, points, energy) if left_out else [],
+    }
+    return Tables(arrays, settings)
+
+
+def _exponent(geometry: Geometry, components: dict[str, Fit], energy: Floats) -> Floats:
+    """Exponent alpha - 1 of the gamma function at the energy points; empty where none was fitted."""
+    if "longitudinal" not in components:
+        return np.empty(0)
+    law = longitudinal.evaluate(components["longitudinal"], np.log(energy / geometry.material.critical_energy))
+    return np.asarray(np.exp(law["mean_ln_alpha"]) - 1.0)
+
+
+def _measured_depths(showers: Summary, thick: npt.NDArray[np.int64]) -> Floats:
+    """Mean density of energy over each thick layer, (n_thick, DEPTH_CELLS), from all energies."""
+    d = showers.deposits
+    assert d is not None
+    found = np.full((len(thick), DEPTH_CELLS), 1.0 / DEPTH_CELLS)
+    weight = d.e.astype(np.float64) / showers.particles.energy[d.shower]
+    for j, layer in enumerate(thick):
+        own = d.layer == layer
+        coarse, _ = np.histogram(d.depth[own] / 255.0, np.linspace(0, 1, _MEASURED_CELLS + 1), weights=weight[own])
+        if coarse.sum() > 0:
+            middle = (np.arange(_MEASURED_CELLS) + 0.5) / _MEASURED_CELLS
+            fine = np.interp((np.arange(DEPTH_CELLS) + 0.5) / DEPTH_CELLS, middle, coarse) + 1e-6 * coarse.sum()
+            found[j] = fine / fine.sum()
+    return found
+
+
+def _radial_law(geometry: Geometry, showers: Summary, components: dict[str, Fit], energy: Floats) -> Any:
+    """Return the function from radial edges in mm to shares (P, L, R) of the tuned radial function.
+
+    Every layer is taken at the mean age that its energy has at each energy point.
+    """
+    few = showers.take(np.arange(min(len(showers), 500)))
+    depths = cell_depths(geometry, few.particles, few.binning).mean(axis=(0, 2))
+    cells = showers.cell_energy / showers.particles.energy[:, None]
+    points = energy_points(showers.particles.energy)
+    layer = showers.binning.cell_layer
+    law = longitudinal.evaluate(components["longitudinal"], np.log(energy / geometry.material.critical_energy))
+    tau = np.zeros((len(energy), geometry.n_layers))
+    for p in range(len(energy)):
+        mean = cells[points.point == p].mean(axis=0)
+        held = np.bincount(layer, weights=mean, minlength=geometry.n_layers)
+        at = np.bincount(layer, weights=mean * depths, minlength=geometry.n_layers)
+        plain = np.bincount(layer, weights=depths, minlength=geometry.n_layers) / showers.binning.n_cells
+        tau[p] = np.where(held > 0, at / np.where(held > 0, held, 1.0), plain) / math.exp(law["mean_ln_t"][p])
+
+    def shares(edges: Floats) -> Floats:
+        r2 = (edges / geometry.material.moliere_radius) ** 2
+        core, tail, p = radial.evaluate(components["radial"], tau, np.log(energy / 10_000.0)[:, None])
+        inside = p[..., None] * r2 / (r2 + core[..., None] ** 2) + (1 - p[..., None]) * r2 / (r2 + tail[..., None] ** 2)
+        between = np.diff(inside, axis=-1)
+        return np.asarray(between / between.sum(axis=-1, keepdims=True))
+
+    return shares

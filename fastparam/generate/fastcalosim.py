@@ -1,0 +1,463 @@
+"""Sampler of the recipe `fastcalosim`: layer energies from bins of a leading component, hits from measured shapes.
+
+For every shower, the inverse of `fit.fastcalosim`:
+
+1. a bin, correlated scores, and from them the total, the layers' shares of it and depths inside thick layers
+   (`shapes.binned_copula`); tables are interpolated at fixed score in ln E, and in eta between slices;
+2. the modulation with phi is put on the layers (`fit.modulation`);
+3. a number of hits per layer, 1 + Poisson, with the mean of 1/n that the measured n_eff asks for;
+4. for each hit (r, alpha) from the layer's density in the shower's bin, an energy (equal, or with the spectrum of
+   stored hits), and a place along the line. Inside thick layers hits are spread evenly over the quantiles of a density
+   that was tilted to the mean depth drawn in step 1, so that the depth fluctuates as drawn and no more.
+
+Hits of a layer add up to its energy, layers to the total. A hit that would lie outside its layer is moved along the
+line's direction into it, which leaves r and alpha as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastparam._numba import kernel, parallel_kernel, prange
+from fastparam.fit import modulation
+from fastparam.fit.energies import SCORE_MAX, Energies
+from fastparam.fit.fastcalosim import DEPTH_CELLS
+from fastparam.fit.lateral import N_ALPHA, Lateral
+from fastparam.fit.marginals import Z_MAX
+from fastparam.geometry.frames import depth_at, line_crossings, local_frames
+from fastparam.hits.hits import Hits
+from fastparam.random import poisson, stream, uniform
+from fastparam.shapes.binned_copula import draw1
+from fastparam.showers.join import join_hits
+from fastparam.showers.showers import Showers
+
+if TYPE_CHECKING:
+    from fastparam.generate.domain import Plan
+    from fastparam.particles import Particles
+    from fastparam.tunes.tune import SliceTune, Tune
+
+__all__ = ["sampler"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_ENERGIES, _NUMBERS, _PLACES = 1, 2, 3
+
+#: More hits than this are not made in a layer.
+_MOST_HITS = 200_000
+
+#: Mean depths inside a layer that are reached by tilting.
+_SHALLOWEST, _DEEPEST, _STEEPEST = 0.01, 0.99, 200.0
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Tables of the two slices that serve a particle, stacked: energy points of the lower one first.
+
+    Attributes
+    ----------
+    slices : tuple of SliceTune (2,)
+    ln_e : tuple of float64 arrays
+        Energy points of the slices.
+    factor, score, zero, shape : float64 arrays
+        As `shapes.binned_copula.draw1` takes them.
+    kind : int64 array (m,)
+    cumulative : float64 array (P, B, L, R)
+        Of the energy in radial bins.
+    edges : float64 array (2, R + 1)
+    zone : int64 array (2, L, R)
+    alpha : float64 array (2, Z, N_ALPHA + 1)
+        Cumulatives.
+    hits : float64 array (2, L, 2)
+    weights : float64 array (2, W, K)
+        Of hits.
+    weight_edges : float64 array (2, W + 1)
+    spread : float64 array (2, W)
+        Mean square of the weights.
+    thick : int64 array (L,)
+        Number among the thick layers, -1 for others.
+    """
+
+    slices: tuple[SliceTune, SliceTune]
+    models: tuple[Energies, Energies]
+    ln_e: tuple[Floats, Floats]
+    factor: Floats
+    score: Floats
+    zero: Floats
+    shape: Floats
+    kind: Ints
+    cumulative: Floats
+    edges: Floats
+    zone: Ints
+    alpha: Floats
+    hits: Floats
+    weights: Floats
+    weight_edges: Floats
+    spread: Floats
+    thick: Ints
+
+
+def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
+    """Return what samples from a tune; needs no memory beyond the hits returned and tables of the slices."""
+
+    @cache
+    def pair(lower: int, upper: int) -> _Pair:
+        return _pair_of(tune.slices[lower], tune.slices[upper], tune.geometry.n_layers)
+
+    def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
+        parts: list[Hits] = []
+        places: list[Ints] = []
+        number = plan.lower * len(tune.slices) + plan.upper
+        for which in np.unique(number):
+            rows = np.flatnonzero(number == which)
+            lower, upper = divmod(int(which), len(tune.slices))
+            parts.append(_sample(tune, pair(lower, upper), particles.take(rows), plan.weight[rows], seed))
+            places.append(rows)
+        return Showers(particles, join_hits(parts, places), tune.geometry)
+
+    return sampled
+
+
+def _pair_of(lower: SliceTune, upper: SliceTune, n_layers: int) -> _Pair:
+    parts = (lower, upper)
+    tables = [part.tables["fastcalosim"] for part in parts]
+    models = (Energies.from_tables(tables[0]), Energies.from_tables(tables[1]))
+    shapes = [Lateral.from_tables(t) for t in tables]
+    n_bins = max(model.n_bins for model in models)
+    n_r = max(len(s.edges) - 1 for s in shapes)
+    n_zones = max(len(s.alpha) for s in shapes)
+    n_weights, n_w_knots = max(s.weights.shape[0] for s in shapes), max(s.weights.shape[1] for s in shapes)
+    knots = max(model.marginals.shape.shape[2] for model in models)
+    cumulative, edges, zone, alpha, weights, weight_edges, spread = [], [], [], [], [], [], []
+    for s in shapes:
+        total = np.cumsum(s.density, axis=-1)
+        total /= total[..., -1:]
+        wide = np.ones((*total.shape[:3], n_r))
+        wide[..., : total.shape[-1]] = total
+        cumulative.append(np.repeat(wide, n_bins // wide.shape[1], axis=1))
+        edges.append(np.concatenate([s.edges, np.full(n_r + 1 - len(s.edges), s.edges[-1])]))
+        z = np.zeros((n_layers, n_r), dtype=np.int64)
+        z[:, : s.zone.shape[1]] = s.zone
+        zone.append(z)
+        a = np.zeros((n_zones, N_ALPHA + 1))
+        a[: len(s.alpha), 1:] = np.cumsum(s.alpha, axis=1)
+        a[len(s.alpha) :] = np.linspace(0, 1, N_ALPHA + 1)
+        alpha.append(a)
+        w = np.repeat(s.weights, n_w_knots // s.weights.shape[1] + 1, axis=1)[:, :n_w_knots]
+        w = s.weights if s.weights.shape[1] == n_w_knots else w
+        rows = np.minimum(np.arange(n_weights), len(w) - 1)
+        weights.append(w[rows])
+        spread.append(s.spread[rows])
+        weight_edges.append(np.concatenate([s.weight_edges, np.full(n_weights + 1 - len(s.weight_edges), np.inf)]))
+    thick = np.full(n_layers, -1, dtype=np.int64)
+    thick[tables[0]["depth_layers"].astype(np.int64)] = np.arange(len(tables[0]["depth_layers"]))
+    return _Pair(
+        parts,
+        models,
+        (models[0].marginals.ln_e, models[1].marginals.ln_e),
+        np.concatenate([np.repeat(m.factor, n_bins // m.n_bins, axis=1) for m in models]),
+        np.concatenate([np.repeat(m.score, n_bins // m.n_bins, axis=1) for m in models]),
+        np.concatenate([m.marginals.zero for m in models]),
+        np.concatenate([_finer(m.marginals.shape, knots) for m in models]),
+        models[0].marginals.kind,
+        np.concatenate(cumulative),
+        np.stack(edges),
+        np.stack(zone),
+        np.stack(alpha),
+        np.stack([s.hits for s in shapes]),
+        np.stack(weights),
+        np.stack(weight_edges),
+        np.stack(spread),
+        thick,
+    )
+
+
+def _finer(shape: Floats, knots: int) -> Floats:
+    """Tables (P, m, K) with more knots: each other table has twice the intervals, so that nothing changes."""
+    while shape.shape[2] < knots:
+        finer = np.empty((*shape.shape[:2], 2 * shape.shape[2] - 1))
+        finer[..., ::2], finer[..., 1::2] = shape, 0.5 * (shape[..., 1:] + shape[..., :-1])
+        shape = finer
+    return shape
+
+
+def _members(pair: _Pair, ln_e: Floats, weight: Floats) -> tuple[Ints, Floats]:
+    """Rows of the tables (n, 4) and their weights (n, 4): two energy points of each slice."""
+    member, share = np.zeros((len(ln_e), 4), dtype=np.int64), np.zeros((len(ln_e), 4))
+    first = 0
+    for s, (points, of_slice) in enumerate(zip(pair.ln_e, (1.0 - weight, weight), strict=True)):
+        below = np.clip(np.searchsorted(points, ln_e, side="right") - 1, 0, max(len(points) - 2, 0))
+        above = np.minimum(below + 1, len(points) - 1)
+        distance = np.where(above > below, points[above] - points[below], 1.0)
+        w = np.clip((ln_e - points[below]) / distance, 0.0, 1.0) * (above > below)
+        member[:, 2 * s], member[:, 2 * s + 1] = first + below, first + above
+        share[:, 2 * s], share[:, 2 * s + 1] = of_slice * (1.0 - w), of_slice * w
+        first += len(points)
+    return member, share
+
+
+def _sample(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, seed: int) -> Hits:
+    """Sample showers that are served by one pair of slices."""
+    geometry, n, energy = tune.geometry, len(particles), particles.energy
+    ln_e = np.log(energy)
+    member, share = _members(pair, ln_e, weight)
+    laws = [model.marginals for model in pair.models]
+    location, ln_scale = (
+        np.stack(
+            [
+                np.stack([np.interp(ln_e, law.grid, getattr(law, name)[:, j]) for j in range(len(law.kind))], axis=1)
+                for law in laws
+            ],
+            axis=1,
+        )
+        for name in ("location", "ln_scale")
+    )
+    drawn, bin_ = np.empty((n, len(pair.kind))), np.empty(n, dtype=np.int64)
+    _draw(
+        seed, particles.index, member, share, pair.factor, pair.score, SCORE_MAX, pair.zero, pair.shape, Z_MAX,
+        np.stack([1.0 - weight, weight], axis=1), location, ln_scale, pair.kind, geometry.n_layers, drawn, bin_,
+    )  # fmt: skip
+    layer_energy = drawn[:, 1 : geometry.n_layers + 1] * (drawn[:, :1] * energy[:, None])
+    layer_energy = _modulated(tune, pair, particles, weight, layer_energy)
+    counts = np.zeros((n, geometry.n_layers), dtype=np.int64)
+    ln_n = np.einsum("ns,slc->nlc", np.stack([1.0 - weight, weight], axis=1), pair.hits)
+    spread = (1.0 - weight) * pair.spread[0, 0] + weight * pair.spread[1, 0]
+    _numbers(seed, particles.index, layer_energy, np.ascontiguousarray(ln_n), spread, counts)
+    offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))]).astype(np.int64)
+    x, y, z, e = (np.empty(offsets[-1]) for _ in range(4))
+    hits = Hits(x, y, z, e, np.empty(offsets[-1], dtype=np.int32), offsets)
+    frames = local_frames(geometry, particles)
+    active = line_crossings(geometry, particles, np.stack([geometry.layer_from, geometry.layer_to]))
+    base = _depth_densities(tune, pair, particles, weight, active)
+    _place(
+        seed, particles.index, offsets, counts, layer_energy, member, share, bin_, pair.cumulative, pair.edges,
+        pair.zone, pair.alpha, pair.weights, pair.weight_edges, pair.thick, base,
+        np.ascontiguousarray(drawn[:, geometry.n_layers + 1 :]), np.ascontiguousarray(active),
+        frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel", geometry.layer_from,
+        geometry.layer_to, hits.x, hits.y, hits.z, hits.e, hits.layer,
+    )  # fmt: skip
+    return hits
+
+
+def _modulated(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, layer_energy: Floats) -> Floats:
+    """Layer energies with the modulation of both slices put on."""
+    found = [part.components.get("modulation") for part in pair.slices]
+    if all(fit is None for fit in found):
+        return layer_energy
+    psi = modulation.phases(tune.geometry, particles)
+    factors = np.zeros(psi.shape)
+    for fit, share in zip(found, (1.0 - weight, weight), strict=True):
+        own = np.ones(psi.shape) if fit is None else modulation.evaluate(fit, particles.energy, psi)
+        factors += share[:, None] * own
+    return modulation.apply(factors, layer_energy)
+
+
+def _depth_densities(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, active: Floats) -> Floats:
+    """Densities over thick layers, before they are tilted, (n, n_thick, DEPTH_CELLS)."""
+    geometry, n = tune.geometry, len(particles)
+    layers = np.flatnonzero(pair.thick >= 0)
+    if not len(layers):
+        return np.zeros((n, 0, DEPTH_CELLS))
+    tables = [part.tables["fastcalosim"] for part in pair.slices]
+    shares = (1.0 - weight, weight)
+    if not all(len(table["depth_exponent"]) for table in tables):
+        measured = [table["depth_measured"].astype(np.float64) for table in tables]
+        return np.asarray(
+            np.einsum("n,jc->njc", shares[0], measured[0]) + np.einsum("n,jc->njc", shares[1], measured[1])
+        )
+    ln_e = np.log(particles.energy)
+    exponent = np.sum(
+        [w * np.interp(ln_e, at, t["depth_exponent"]) for w, at, t in zip(shares, pair.ln_e, tables, strict=True)],
+        axis=0,
+    )
+    frames = local_frames(geometry, particles)
+    middle = (np.arange(DEPTH_CELLS) + 0.5) / DEPTH_CELLS
+    first, last = active[:, 0][:, layers], active[:, 1][:, layers]
+    path = first[..., None] + (last - first)[..., None] * middle
+    t = depth_at(frames, geometry.slab_x0, path.reshape(n, -1)).reshape(path.shape)
+    ln_density = exponent[:, None, None] * np.log(np.maximum(t, 1e-3))
+    return np.asarray(np.exp(ln_density - ln_density.max(axis=-1, keepdims=True)))
+
+
+@parallel_kernel
+def _draw(
+    seed: Any, index: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: Any, zero: Any, shape: Any,
+    shape_max: Any, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, out: Any, bin_: Any,
+) -> None:  # fmt: skip
+    for i in prange(len(index)):
+        state = stream(seed, index[i], _ENERGIES)
+        work = np.empty((2, len(kind)))
+        bin_[i] = draw1(
+            state, member[i], weight[i], factor, score, score_max, zero, shape, shape_max, slice_weight[i],
+            location[i], ln_scale[i], kind, n_layers, work, out[i],
+        )  # fmt: skip
+
+
+@kernel
+def _extra_hits(n_eff: float) -> float:
+    """Mean l of a Poisson number N for which 1/(1 + N) has the mean 1/n_eff: l/(1 - exp(-l)) = n_eff."""
+    if n_eff <= 1.0:
+        return 0.0
+    extra = n_eff
+    if n_eff > 40.0:
+        return extra
+    for _ in range(30):  # Newton, from above on a convex function
+        at = math.exp(-extra)
+        step = (extra - n_eff * (1.0 - at)) / (1.0 - n_eff * at)
+        extra -= step
+        if abs(step) < 1e-9 * extra:
+            break
+    return max(extra, 0.0)
+
+
+@parallel_kernel
+def _numbers(seed: Any, index: Any, layer_energy: Any, ln_n: Any, spread: Any, counts: Any) -> None:
+    for i in prange(len(index)):
+        state = stream(seed, index[i], _NUMBERS)
+        for layer in range(layer_energy.shape[1]):
+            if layer_energy[i, layer] <= 0.0:
+                continue
+            ln_eff = ln_n[i, layer, 0] + ln_n[i, layer, 1] * math.log(layer_energy[i, layer])
+            n_eff = max(math.exp(min(ln_eff, 12.0)), 1.0) * spread[i]
+            counts[i, layer] = min(1 + poisson(state, _extra_hits(n_eff)), _MOST_HITS)
+
+
+@kernel
+def _search(cumulative: Any, u: float) -> int:
+    """First entry of a growing table that is at least u."""
+    left, right = 0, len(cumulative) - 1
+    while left < right:
+        middle = (left + right) // 2
+        if cumulative[middle] < u:
+            left = middle + 1
+        else:
+            right = middle
+    return left
+
+
+@kernel
+def _tilt(density: Any, mean: float, table: Any) -> None:
+    """Cumulative of density times exp(beta x) over cells of x in [0, 1], beta such that the mean of x is `mean`."""
+    cells = len(density)
+    beta = 0.0
+    for _ in range(50):
+        s0, s1, s2 = 0.0, 0.0, 0.0
+        for c in range(cells):
+            x = (c + 0.5) / cells
+            w = density[c] * math.exp(beta * (x - mean))
+            s0 += w
+            s1 += w * (x - mean)
+            s2 += w * (x - mean) * (x - mean)
+        offset = s1 / s0
+        variance = max(s2 / s0 - offset * offset, 1e-6)
+        step = min(max(-offset / variance, -8.0), 8.0)
+        beta = min(max(beta + step, -_STEEPEST), _STEEPEST)
+        if abs(offset) < 1e-5:
+            break
+    total = 0.0
+    for c in range(cells):
+        total += density[c] * math.exp(beta * ((c + 0.5) / cells - mean))
+        table[c] = total
+    for c in range(cells):
+        table[c] /= total
+
+
+@kernel
+def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz: float, target: float) -> float:
+    """Path from (x, y, z) along u to the surface of radius or z `target`; NaN if the line misses it."""
+    if not barrel:
+        return (target - z) / uz
+    a = ux * ux + uy * uy
+    b = x * ux + y * uy
+    c = x * x + y * y - target * target
+    root = b * b - a * c
+    if root < 0.0:
+        return math.nan
+    return (-b + math.sqrt(root)) / a
+
+
+@parallel_kernel
+def _place(
+    seed: Any, index: Any, offsets: Any, counts: Any, layer_energy: Any, member: Any, weight: Any, bin_: Any,
+    cumulative: Any, edges: Any, zone: Any, alpha: Any, weights: Any, weight_edges: Any, thick: Any, base: Any,
+    depth: Any, active: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
+    x: Any, y: Any, z: Any, e: Any, layer: Any,
+) -> None:  # fmt: skip
+    n_weights, n_knots = weights.shape[1], weights.shape[2]
+    for i in prange(len(index)):
+        state = stream(seed, index[i], _PLACES)
+        table = np.empty(DEPTH_CELLS)
+        h = offsets[i]
+        for m in range(counts.shape[1]):
+            n = counts[i, m]
+            if n == 0:
+                continue
+            if thick[m] >= 0:
+                mean = min(max(depth[i, thick[m]], _SHALLOWEST), _DEEPEST)
+                _tilt(base[i, thick[m]], mean, table)
+            first, held, cell = h, 0.0, 0
+            for k in range(n):
+                # Which table: mixing densities hit by hit is the linear interpolation of the mean shape.
+                v = uniform(state)
+                which = 0
+                while which < 3 and (v >= weight[i, which] or weight[i, which] <= 0.0):
+                    v -= weight[i, which]
+                    which += 1
+                if weight[i, which] <= 0.0:  # a rounding error beyond the last table that counts
+                    which = 0
+                    while weight[i, which] <= 0.0:
+                        which += 1
+                s = which // 2
+                ring = _search(cumulative[member[i, which], bin_[i], m], uniform(state))
+                inner, outer = edges[s, ring], edges[s, ring + 1]
+                r = math.sqrt(inner * inner + uniform(state) * (outer * outer - inner * inner))
+                angles = alpha[s, zone[s, m, ring]]
+                v = uniform(state)
+                a = _search(angles[1:], v)
+                width = angles[a + 1] - angles[a]
+                part = (v - angles[a]) / width if width > 0.0 else 0.5
+                azimuth = 2.0 * math.pi * (a + part) / N_ALPHA - math.pi
+                d1, d2 = r * math.cos(azimuth), r * math.sin(azimuth)
+                if thick[m] >= 0:
+                    v = (k + uniform(state)) / n
+                    while cell < DEPTH_CELLS - 1 and table[cell] < v:
+                        cell += 1
+                    below = table[cell - 1] if cell > 0 else 0.0
+                    inside = (cell + (v - below) / max(table[cell] - below, 1e-300)) / DEPTH_CELLS
+                else:
+                    inside = uniform(state)
+                inside = min(max(inside, 0.0), 1.0)
+                path = active[i, 0, m] + inside * (active[i, 1, m] - active[i, 0, m])
+                px = origin[i, 0] + path * u[i, 0] + d1 * e1[i, 0] + d2 * e2[i, 0]
+                py = origin[i, 1] + path * u[i, 1] + d1 * e1[i, 1] + d2 * e2[i, 1]
+                pz = origin[i, 2] + path * u[i, 2] + d1 * e1[i, 2] + d2 * e2[i, 2]
+                c = math.sqrt(px * px + py * py) if barrel else pz
+                if not layer_from[m] <= c <= layer_to[m]:
+                    target = layer_from[m] + inside * (layer_to[m] - layer_from[m])
+                    step = _along(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
+                    if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
+                        px = origin[i, 0] + path * u[i, 0]
+                        py = origin[i, 1] + path * u[i, 1]
+                        pz = origin[i, 2] + path * u[i, 2]
+                    else:
+                        px += step * u[i, 0]
+                        py += step * u[i, 1]
+                        pz += step * u[i, 2]
+                share = 1.0
+                if n_knots > 2:
+                    w = 0
+                    while w < n_weights - 1 and r >= weight_edges[s, w + 1]:
+                        w += 1
+                    share = math.exp(weights[s, w, min(int(uniform(state) * n_knots), n_knots - 1)])
+                x[h], y[h], z[h], e[h], layer[h] = px, py, pz, share, m
+                held += share
+                h += 1
+            for k in range(first, h):
+                e[k] *= layer_energy[i, m] / held

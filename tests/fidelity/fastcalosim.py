@@ -1,0 +1,326 @@
+"""Judge the recipe `fastcalosim` on full samples: ``python -m tests.fidelity.fastcalosim DATA [-o docs/fastcalosim.md]``.
+
+Tuned on even rows, judged on odd rows, five showers sampled per judged one. Every number has the standard error of the
+difference (bootstrap over judging, training and sampled showers); a family of numbers passes if every deviation beyond
+its limit has a pull below the family-wise 1 % limit (docs/design.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastparam.comparison.compare import simulate
+from fastparam.comparison.statistics import (
+    bootstrap_weights,
+    correlations,
+    error,
+    family_limit,
+    half_width,
+    mean,
+    rms,
+    rms_distance,
+)
+from fastparam.fit.energies import layer_energies, quantities_of
+from fastparam.generate.tuned import TunedGenerator
+from fastparam.geometry.detector import Geometry
+from fastparam.summary import Summary, summarise_sample
+from fastparam.summary.file import load_summary, save_summary
+from fastparam.summary.points import energy_points
+from fastparam.tunes.file import save_tune
+from fastparam.tunes.fitting import fit_tune
+from fastparam.tunes.recipe import load_recipe
+from fastparam.tunes.slices import eta_slices
+from fastparam.tunes.tune import Tune
+from tests.full_samples import with_files
+
+REPEAT = 5
+
+FILES = {
+    "lar_accordion": ["photons_eta020.root", "photons_eta040.root", "photons_eta060.root"],
+    "lar_accordion pions": ["pions_eta020.root"],
+    "siw": ["photons.root"],
+    "siw log-uniform": ["photons_loguniform.root"],
+    "fehcal": ["pions.root"],
+}
+
+
+#: Limits in % (correlations: absolute) of the issue: of mean and width of the total, of layers, of the depth, and of the
+#: correlation matrix.
+@dataclass(frozen=True)
+class Limits:
+    mean: float = 1.0
+    width: float = 4.0
+    layer_mean: float = 1.0
+    layer_width: float = 4.0
+    correlation: float = 0.05
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Deviations of one quantity: % and its error, per entry."""
+
+    deviation: np.ndarray
+    error: np.ndarray
+
+    @property
+    def pull(self) -> np.ndarray:
+        return self.deviation / np.where(self.error > 0, self.error, np.inf)
+
+
+def quantities(geometry: Geometry, showers: Summary) -> dict[str, np.ndarray]:
+    """Total/E, layers/E that hold more than 1 % of the energy, and mean depth in X0, per shower."""
+    energy = showers.particles.energy
+    with np.errstate(invalid="ignore", divide="ignore"):
+        depth = showers.depth_sums[:, 0] / showers.visible
+    return {
+        "total": (showers.visible / energy)[:, None],
+        "layers": showers.layer_energy / energy[:, None],
+        "depth": np.where(showers.visible > 0, depth, np.nan)[:, None],
+    }
+
+
+def compare(geometry: Geometry, judged: Summary, sampled: Summary, training: Summary, seed: int) -> dict[str, object]:
+    """Deviations of sampled from judged showers at one energy."""
+    rng = np.random.default_rng(seed)
+    parts = [judged, sampled] + ([training] if len(training) > 10 else [])
+    weights = [bootstrap_weights(len(p), rng) for p in parts]
+    values = [quantities(geometry, p) for p in parts]
+    main = judged.layer_energy.sum(axis=0) > 0.01 * judged.visible.sum()
+    found: dict[str, object] = {}
+    for name in values[0]:
+        own = [v[name][:, main] if name == "layers" else v[name] for v in values]
+        for statistic, function in (("mean", mean), ("width", half_width), ("rms", rms)):
+            replicas = [function(w, x) for w, x in zip(weights, own, strict=True)]
+            centre = np.abs(replicas[0][0])
+            errors = [error(r, len(p)) for r, p in zip(replicas, parts, strict=True)]
+            found[f"{name} {statistic}"] = Judged(
+                100 * (replicas[1][0] - replicas[0][0]) / centre,
+                100 * np.sqrt(np.sum(np.square(errors), axis=0)) / centre,
+            )
+    if main.sum() > 2:
+        found["correlation"] = rms_distance(
+            *[correlations(w, v["layers"][:, main]) for w, v in zip(weights, values, strict=True)]
+        )
+    return found
+
+
+def family(rows: list[dict[str, object]], name: str, limit: float) -> str:
+    """Verdict on all numbers of a quantity."""
+    deviations = np.concatenate([row[name].deviation for row in rows])
+    pulls = np.concatenate([row[name].pull for row in rows])
+    bound = family_limit(len(pulls))
+    beyond = np.abs(deviations) > limit
+    worst = (
+        int(np.argmax(np.where(beyond, np.abs(pulls), -1.0))) if beyond.any() else int(np.argmax(np.abs(deviations)))
+    )
+    passed = not (beyond & (np.abs(pulls) > bound)).any()
+    outside_two = int((beyond & (np.abs(pulls) > 2)).sum())
+    return (
+        f"| {name} | {limit:g} % | {len(pulls)} | {int(beyond.sum())} | {outside_two} | {deviations[worst]:+.2f} ({pulls[worst]:+.1f}) |"
+        f" {bound:.2f} | {'yes' if passed else '**no**'} |"
+    )
+
+
+def table(
+    geometry: Geometry, tune: Tune, judged: Summary, training: Summary, limits: Limits, seed: int = 1
+) -> list[str]:
+    """One line per energy, then the families."""
+    sampled, ms = simulate(geometry, TunedGenerator(tune), judged.particles, judged.binning, seed=seed, repeat=REPEAT)
+    points = energy_points(judged.particles.energy)
+    lines = [
+        "| E / GeV | judged, tuned | mean / % | width / % | RMS / % | layer means: worst / % | layer widths: worst / % |"
+        " depth mean / % | depth width / % | correlations: RMS |",
+        "|---" * 10 + "|",
+    ]
+    rows = []
+    for p in range(len(points)):
+        own = points.point == p
+        low, high = points.low[p] * 0.999, points.high[p] * 1.001
+        s = sampled.take((sampled.particles.energy >= low) & (sampled.particles.energy <= high))
+        t = training.take((training.particles.energy >= low) & (training.particles.energy <= high))
+        found = compare(geometry, judged.take(own), s, t, p)
+        rows.append(found)
+        cells = [f"{points.energy[p] / 1000:.3g}", f"{own.sum()}, {len(t)}"]
+        for name in (
+            "total mean",
+            "total width",
+            "total rms",
+            "layers mean",
+            "layers width",
+            "depth mean",
+            "depth width",
+        ):
+            q = found[name]
+            worst = int(np.argmax(np.abs(q.pull)))
+            cells.append(f"{q.deviation[worst]:+.2f} ± {q.error[worst]:.2f} ({q.pull[worst]:+.1f})")
+        c = found.get("correlation")
+        cells.append("–" if c is None else f"{c.value:.3f} ± {c.error:.3f} ({c.pull:+.1f})")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| quantity | limit | numbers | beyond | of these above 2 s.e. | worst beyond (pull), else largest | pull limit | kept |",
+        "|---" * 8 + "|",
+        family(rows, "total mean", limits.mean),
+        family(rows, "total width", limits.width),
+        family(rows, "layers mean", limits.layer_mean),
+        family(rows, "layers width", limits.layer_width),
+        family(rows, "depth mean", limits.mean),
+        family(rows, "depth width", limits.width),
+    ]
+    known = [row["correlation"] for row in rows if "correlation" in row]
+    if known:
+        bound = family_limit(len(known))
+        bad = [c for c in known if c.value > limits.correlation and c.pull > bound]
+        worst = max(known, key=lambda c: c.value)
+        beyond = sum(c.value > limits.correlation for c in known)
+        lines.append(
+            f"| correlations | {limits.correlation:g} | {len(known)} | {beyond} | {sum(c.value > limits.correlation and c.pull > 2 for c in known)} |"
+            f" {worst.value:.3f} ± {worst.error:.3f} ({worst.pull:+.1f}) | {bound:.2f} | {'**no**' if bad else 'yes'} |"
+        )
+    lines += ["", f"{ms:.2f} ms per sampled shower (one core).", ""]
+    return lines
+
+
+def prepared(data: Path, name: str, cache: Path | None) -> tuple[Geometry, Summary]:
+    """The summary of a sample, from `cache` where it is there."""
+    kept = None if cache is None else cache / f"{name.replace(' ', '_')}.summary.h5"
+    if kept is not None and kept.exists():
+        showers, geometry = load_summary(kept)
+        return geometry, showers
+    detector = name.partition(" ")[0]
+    geometry = with_files(detector, [data / detector / f for f in FILES[name]])
+    showers = summarise_sample(geometry, keep_hits=True)
+    if kept is not None:
+        save_summary(kept, showers, geometry)
+    return geometry, showers
+
+
+def tuned(
+    geometry: Geometry, training: Summary, slices: list[tuple[float, float]] | None, scratch: Path
+) -> tuple[Tune, list[str]]:
+    """Tune, and say how long it took and how large it is."""
+    clock = time.perf_counter()
+    tune = fit_tune(geometry, training, load_recipe("fastcalosim"), slices=slices)
+    seconds = time.perf_counter() - clock
+    path = scratch / "fastcalosim.tune.h5"
+    save_tune(path, tune)
+    size = path.stat().st_size / len(tune.slices) / 1e6
+    path.unlink()
+    lines = [
+        f"{len(training)} training showers; {seconds / len(tune.slices):.1f} s and {size:.2f} MB per particle and slice"
+        " (classical laws included)."
+    ]
+    for part in tune.slices:
+        s = part.tables["fastcalosim"].settings
+        lines.append(
+            f"Slice {part.eta or ''}: {s['bins']} bins, energies share showers over {s['width_in_ln_e']:g} in ln E, quantiles"
+            f" deviate by {s['quantile_deviation']:.2f}/sqrt(n), radial function in layers {s['radial_function_in_layers'] or 'none'}."
+        )
+        for row in s["left_out"]:
+            lines.append(
+                f"- left out {row['energy'] / 1000:.3g} GeV (against training showers): mean {row['mean']:+.2f} ± {row['mean_error']:.2f} %,"
+                f" width {row['width']:+.1f} ± {row['width_error']:.1f} %, layer share at most {row['layer']:+.2f} ± {row['layer_error']:.2f}"
+                " % of the total"
+            )
+    return tune, [*lines, ""]
+
+
+def halves(showers: Summary) -> tuple[Summary, Summary]:
+    return showers.take(showers.row % 2 == 0), showers.take(showers.row % 2 == 1)
+
+
+def in_eta(showers: Summary, eta: tuple[float, float]) -> Summary:
+    return showers.take((showers.particles.eta >= eta[0]) & (showers.particles.eta <= eta[1]))
+
+
+def without(showers: Summary, energies: list[float]) -> Summary:
+    near = np.isclose(showers.particles.energy[:, None], energies, rtol=0.05).any(axis=1)
+    return showers.take(~near)
+
+
+def photons(name: str, geometry: Geometry, showers: Summary, limits: Limits, scratch: Path) -> list[str]:
+    training, judged = halves(showers)
+    slices = eta_slices(geometry, showers.particles)
+    lines = [f"## {name}", ""]
+    tune, said = tuned(geometry, training, slices, scratch)
+    lines += said
+    for eta in slices or [None]:
+        lines += [f"### {name}" + (f", eta {eta[0]:g} to {eta[1]:g}" if eta else ""), ""]
+        pick = (lambda s, eta=eta: in_eta(s, eta)) if eta else (lambda s: s)
+        lines += table(geometry, tune, pick(judged), pick(training), limits)
+    return lines
+
+
+def left_out(name: str, geometry: Geometry, showers: Summary, scratch: Path, limits: Limits) -> list[str]:
+    """Energies of 4 and 16 GeV, left out in turn."""
+    training, judged = halves(showers)
+    slices = eta_slices(geometry, showers.particles)
+    slices = slices[:1] if slices else None
+    if slices:
+        training, judged = in_eta(training, slices[0]), in_eta(judged, slices[0])
+    lines = []
+    for energy in (4000.0, 16_000.0):
+        lines += [f"### {name}: {energy / 1000:g} GeV left out", ""]
+        tune, _ = tuned(geometry, without(training, [energy]), slices, scratch)
+        here = judged.take(np.isclose(judged.particles.energy, energy, rtol=0.05))
+        lines += table(
+            geometry, tune, here, training.take(np.isclose(training.particles.energy, energy, rtol=0.05)), limits
+        )
+    return lines
+
+
+def middle_slice(geometry: Geometry, showers: Summary, scratch: Path) -> list[str]:
+    training, judged = halves(showers)
+    slices = eta_slices(geometry, showers.particles)
+    outer = [slices[0], slices[-1]]
+    lines = [f"### lar_accordion: slice {slices[1][0]:g} to {slices[1][1]:g} left out", ""]
+    kept = training.take(~((training.particles.eta >= slices[1][0]) & (training.particles.eta <= slices[1][1])))
+    tune, _ = tuned(geometry, kept, outer, scratch)
+    return lines + table(
+        geometry, tune, in_eta(judged, slices[1]), in_eta(training, slices[1]), Limits(1.0, 6.0, 1.0, 6.0, 0.05)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/fastcalosim.md"))
+    parser.add_argument("--cache", type=Path, help="directory in which summaries are kept")
+    parser.add_argument("--only", nargs="*", default=list(FILES))
+    options = parser.parse_args()
+    scratch = options.output.parent
+    body: list[str] = []
+    for name in options.only:
+        geometry, showers = prepared(options.data, name, options.cache)
+        hadrons = name in ("fehcal", "lar_accordion pions")
+        limits = Limits(1.0, 5.0, 5.0, 5.0, 0.08) if hadrons else Limits(correlation=0.05 if "lar" in name else 0.08)
+        body += photons(name, geometry, showers, limits, scratch)
+        if name in ("lar_accordion", "siw"):
+            body += left_out(name, geometry, showers, scratch, Limits(0.5, 5.0, 1.0, 5.0, limits.correlation))
+        if name == "lar_accordion":
+            body += middle_slice(geometry, showers, scratch)
+        print(name, flush=True)
+    text = [
+        "# Results of the recipe `fastcalosim`",
+        "",
+        "Tuned on even rows of the full samples, judged on odd rows. Written by `tests/fidelity/fastcalosim.py` on"
+        f" {time.strftime('%Y-%m-%d', time.gmtime())} (Python {platform.python_version()}).",
+        "",
+        "Deviations are sampled minus full simulation with the standard error of the difference (judging, training and"
+        " sampled showers, bootstrap) and the pull in brackets; `worst` is the entry of largest pull. Widths are half the"
+        " central 68 %. Layers that hold less than 1 % of the energy are not judged. Correlations: RMS difference over pairs"
+        " of such layers, statistical part subtracted (negative: below it).",
+        "",
+        *body,
+    ]
+    options.output.write_text("\n".join(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -72,8 +72,6 @@ _SUPPORT = 20.0
 _CALIBRATION_SHOWERS = 10_000
 _CALIBRATION_ROUNDS = 6
 
-_PURPOSE = 1
-
 
 @dataclass(frozen=True)
 class Energies:
@@ -489,7 +487,7 @@ def _draw(
     ln_scale: Any, kind: Any, n_layers: Any, score_max: Any, shape_max: Any, out: Any, bin_: Any,
 ) -> None:  # fmt: skip
     work, two, two_s = np.empty((2, len(kind))), np.zeros((2, len(kind))), np.zeros((2, len(kind)))
-    member, weight = np.zeros(4, dtype=np.int64), np.zeros(4)
+    member, weight, slot = np.zeros(4, dtype=np.int64), np.zeros(4), np.array([0, 1, 2, 3])
     slices = np.array([1.0, 0.0])
     for i in range(len(index)):
         below = 0
@@ -499,13 +497,14 @@ def _draw(
         w = (ln_e[i] - points[below]) / (points[above] - points[below]) if above > below else 0.0
         w = min(max(w, 0.0), 1.0)
         member[0], member[1] = below, above
+        slot[0] = below % 2
+        slot[1] = 1 - slot[0]
         weight[0], weight[1] = 1.0 - w, w
         for j in range(len(kind)):
             two[0, j], two_s[0, j] = location[i, j], ln_scale[i, j]
-        state = stream(seed, index[i], 1)
         bin_[i] = draw1(
-            state, member, weight, factor, score, score_max, zero, shape, shape_max, slices, two, two_s, kind,
-            n_layers, work, out[i],
+            seed, index[i], slot, member, weight, factor, score, score_max, zero, shape, shape_max, slices, two, two_s,
+            kind, n_layers, work, out[i],
         )  # fmt: skip
 
 

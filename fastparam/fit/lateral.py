@@ -224,7 +224,8 @@ def fit(
     size = _FOLDS * n_points * n_bins
     flat = (group[hits.shower] * n_layers + hits.layer) * n_r + column
     shape = (_FOLDS, n_points, n_bins, n_layers, n_r)
-    share = np.bincount(flat, weights=hits.e / energy[hits.shower], minlength=size * n_layers * n_r).reshape(shape)
+    sums = np.bincount(flat, weights=hits.e / energy[hits.shower], minlength=size * n_layers * n_r)
+    share = sums.astype(np.float64).reshape(shape)
     layers = np.bincount(group[hits.shower] * n_layers + hits.layer, minlength=size * n_layers)
     number = layers.astype(np.float64).reshape(shape[:-1])
     area = np.diff(edges**2)

@@ -26,7 +26,17 @@ from scipy import special
 from fastparam.fit.tables import Tables
 from fastparam.summary.points import EnergyPoints
 
-__all__ = ["FORWARD", "INVERSE", "Marginals", "Quantities", "fit", "neighbour_weights", "smooth_law", "table_of"]
+__all__ = [
+    "FORWARD",
+    "INVERSE",
+    "Marginals",
+    "Quantities",
+    "deviation_of",
+    "fit",
+    "neighbour_weights",
+    "smooth_law",
+    "table_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -383,7 +393,7 @@ def _shapes(residual: Floats, point: Ints, ln_point: Floats, growth: Floats, qui
                 used = w > 0
                 shape[p, j] = table_of(r[used], w[used], knots, growth[p, j])
                 if not quick:
-                    deviation[j] = max(deviation[j], _deviation(shape[p, j], knots, r[used], w[used]))
+                    deviation[j] = max(deviation[j], deviation_of(shape[p, j], knots, r[used], w[used]))
         if deviation.max() <= BUDGET:
             break
     return shape, deviation
@@ -423,7 +433,7 @@ def _support(r: Floats, point: Ints, ln_point: Floats, supports: tuple[float, ..
     return chosen
 
 
-def _deviation(table: Floats, knots: Floats, values: Floats, weights: Floats) -> float:
+def deviation_of(table: Floats, knots: Floats, values: Floats, weights: Floats) -> float:
     """Largest distance of the tabulated cumulative from the one of the values, in units of 1/sqrt(n)."""
     order = np.argsort(values, kind="stable")
     w = weights[order]

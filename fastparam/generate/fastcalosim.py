@@ -48,7 +48,8 @@ __all__ = ["sampler"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_ENERGIES, _NUMBERS, _PLACES = 1, 2, 3
+#: Purposes of random streams, beside those of `shapes.binned_copula`.
+_NUMBERS, _PLACES = 2, 3
 
 #: More hits than this are not made in a layer.
 _MOST_HITS = 200_000
@@ -63,7 +64,10 @@ class _Pair:
 
     Attributes
     ----------
+    number : int
+        Of the lower slice in the tune.
     slices : tuple of SliceTune (2,)
+    models : tuple of Energies (2,)
     ln_e : tuple of float64 arrays
         Energy points of the slices.
     factor, score, zero, shape : float64 arrays
@@ -85,6 +89,7 @@ class _Pair:
         Number among the thick layers, -1 for others.
     """
 
+    number: int
     slices: tuple[SliceTune, SliceTune]
     models: tuple[Energies, Energies]
     ln_e: tuple[Floats, Floats]
@@ -103,13 +108,23 @@ class _Pair:
     spread: Floats
     thick: Ints
 
+    def slots(self, member: Ints) -> Ints:
+        """Streams of normal numbers (n, 4): by parity of slice and energy point, whose neighbours are of the other."""
+        slot = np.empty_like(member)
+        first = len(self.ln_e[0])
+        for s in range(2):
+            parity = (self.number + s) % 2
+            below = (member[:, 2 * s] - s * first) % 2
+            slot[:, 2 * s], slot[:, 2 * s + 1] = 2 * parity + below, 2 * parity + 1 - below
+        return slot
+
 
 def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     """Return what samples from a tune; needs no memory beyond the hits returned and tables of the slices."""
 
     @cache
     def pair(lower: int, upper: int) -> _Pair:
-        return _pair_of(tune.slices[lower], tune.slices[upper], tune.geometry.n_layers)
+        return _pair_of(tune, lower, upper)
 
     def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
         parts: list[Hits] = []
@@ -125,8 +140,9 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     return sampled
 
 
-def _pair_of(lower: SliceTune, upper: SliceTune, n_layers: int) -> _Pair:
-    parts = (lower, upper)
+def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
+    n_layers = tune.geometry.n_layers
+    parts = (tune.slices[lower], tune.slices[upper])
     tables = [part.tables["fastcalosim"] for part in parts]
     models = (Energies.from_tables(tables[0]), Energies.from_tables(tables[1]))
     shapes = [Lateral.from_tables(t) for t in tables]
@@ -159,6 +175,7 @@ def _pair_of(lower: SliceTune, upper: SliceTune, n_layers: int) -> _Pair:
     thick = np.full(n_layers, -1, dtype=np.int64)
     thick[tables[0]["depth_layers"].astype(np.int64)] = np.arange(len(tables[0]["depth_layers"]))
     return _Pair(
+        lower,
         parts,
         models,
         (models[0].marginals.ln_e, models[1].marginals.ln_e),
@@ -221,7 +238,8 @@ def _sample(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, seed:
     )
     drawn, bin_ = np.empty((n, len(pair.kind))), np.empty(n, dtype=np.int64)
     _draw(
-        seed, particles.index, member, share, pair.factor, pair.score, SCORE_MAX, pair.zero, pair.shape, Z_MAX,
+        seed, particles.index, pair.slots(member), member, share, pair.factor, pair.score, SCORE_MAX, pair.zero,
+        pair.shape, Z_MAX,
         np.stack([1.0 - weight, weight], axis=1), location, ln_scale, pair.kind, geometry.n_layers, drawn, bin_,
     )  # fmt: skip
     layer_energy = drawn[:, 1 : geometry.n_layers + 1] * (drawn[:, :1] * energy[:, None])
@@ -288,15 +306,15 @@ def _depth_densities(tune: Tune, pair: _Pair, particles: Particles, weight: Floa
 
 @parallel_kernel
 def _draw(
-    seed: Any, index: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: Any, zero: Any, shape: Any,
-    shape_max: Any, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, out: Any, bin_: Any,
+    seed: Any, index: Any, slot: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: Any, zero: Any,
+    shape: Any, shape_max: Any, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, out: Any,
+    bin_: Any,
 ) -> None:  # fmt: skip
     for i in prange(len(index)):
-        state = stream(seed, index[i], _ENERGIES)
         work = np.empty((2, len(kind)))
         bin_[i] = draw1(
-            state, member[i], weight[i], factor, score, score_max, zero, shape, shape_max, slice_weight[i],
-            location[i], ln_scale[i], kind, n_layers, work, out[i],
+            seed, index[i], slot[i], member[i], weight[i], factor, score, score_max, zero, shape, shape_max,
+            slice_weight[i], location[i], ln_scale[i], kind, n_layers, work, out[i],
         )  # fmt: skip
 
 

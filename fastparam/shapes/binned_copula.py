@@ -22,10 +22,13 @@ import math
 from typing import Any
 
 from fastparam._numba import kernel
-from fastparam.random import normal, uniform
+from fastparam.random import normal, stream, uniform
 from fastparam.shapes.normal import normal_cdf1, normal_ppf1
 
 __all__ = ["draw1", "lookup1"]
+
+#: Purposes of random streams: the bin, and the normal numbers of slot 0.
+_BIN, _NORMALS = 1, 16
 
 #: Smallest total: a shower that is not empty holds some energy.
 _FLOOR = 1e-7
@@ -46,15 +49,19 @@ def lookup1(table: Any, z: float, z_max: float) -> Any:
 
 @kernel
 def draw1(
-    state: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any,
-    shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
+    seed: Any, index: Any, slot: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any,
+    shape: Any, shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any,
+    out: Any,
 ) -> Any:  # fmt: skip
     """Draw the quantities of one shower and return its bin.
 
     Parameters
     ----------
-    state : uint64 array (2,)
-        Random stream.
+    seed, index : int
+        Of the shower's random streams.
+    slot : int64 array (4,)
+        0 to 3, one for each member: names the stream of its normal numbers. An energy point keeps its slot on either
+        side of it, so that a shower of given seed and index moves continuously with its energy.
     member, weight : int64 and float64 arrays (4,)
         Rows of the tables (energy points; two per slice, those of slice s at 2 s and 2 s + 1) and their weights.
     factor : float64 array (P, B, m, m)
@@ -76,13 +83,14 @@ def draw1(
     """
     m = len(kind)
     n_bins = factor.shape[1]
-    b = min(int(uniform(state) * n_bins), n_bins - 1)
+    b = min(int(uniform(stream(seed, index, _BIN)) * n_bins), n_bins - 1)
     for i in range(m):
         work[0, i] = 0.0
     for k in range(4):
         if weight[k] <= 0.0:
             continue
         root = math.sqrt(weight[k])
+        state = stream(seed, index, _NORMALS + slot[k])
         for i in range(m):
             work[1, i] = normal(state)
         for i in range(m):

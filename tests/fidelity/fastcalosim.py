@@ -26,7 +26,6 @@ from fastparam.comparison.statistics import (
     rms,
     rms_distance,
 )
-from fastparam.fit.energies import layer_energies, quantities_of
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.summary import Summary, summarise_sample

@@ -30,7 +30,7 @@ def test_a_file_is_found_beside_the_geometry(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_near_match() -> None:
-    with pytest.raises(FastparamError, match=r"gflahs: no such file.*did you mean 'gflash'.*shipped: gflash"):
+    with pytest.raises(FastparamError, match=r"gflahs: no such file.*did you mean 'gflash'.*shipped: .*gflash"):
         load_recipe("gflahs")
 
 

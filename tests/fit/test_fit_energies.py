@@ -1,0 +1,287 @@
+"""Energies of the recipe `fastcalosim`: closed loops on toys of known truth, and the defects they must find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import energy_toys
+import numpy as np
+import pytest
+from scipy import stats
+
+from fastparam.fit import energies
+from fastparam.fit.energies import Energies
+from fastparam.fit.marginals import Quantities
+from fastparam.fit.tables import Tables
+from fastparam.summary.points import energy_points
+
+LEVEL = 1e-3
+L = energy_toys.N_LAYERS
+POINTS = np.array([2000.0, 8000.0, 32_000.0])
+N = 4000
+
+
+@pytest.fixture(scope="module")
+def training() -> tuple[Quantities, np.ndarray]:
+    energy = np.repeat(POINTS, N)
+    return energy_toys.toy(energy, 1), energy
+
+
+@pytest.fixture(scope="module")
+def model(training: tuple[Quantities, np.ndarray]) -> Energies:
+    return fitted(*training, 5)
+
+
+def fitted(quantities: Quantities, energy: np.ndarray, n_bins: int) -> Energies:
+    return energies.fit(quantities, energy_points(energy), energy, n_bins=n_bins, n_layers=L)[0]
+
+
+def drawn(model: Energies, energy: float, n: int = 20_000, seed: int = 5) -> np.ndarray:
+    return energies.draw(model, np.full(n, energy), seed=seed)[0]
+
+
+def layers(x: np.ndarray) -> np.ndarray:
+    return energies.layer_energies(x, L)
+
+
+def correlation_rms(a: np.ndarray, b: np.ndarray) -> float:
+    upper = np.triu_indices(L, 1)
+    difference = np.corrcoef(layers(a).T)[upper] - np.corrcoef(layers(b).T)[upper]
+    return float(np.sqrt((difference**2).mean()))
+
+
+# Closure
+
+
+@pytest.mark.parametrize("energy", POINTS)
+def test_every_marginal_closes(model: Energies, training: tuple[Quantities, np.ndarray], energy: float) -> None:
+    """Total and layer energies by KS (of the rest where zeros tie), p > 0.1 % each allowing for their number."""
+    truth = training[0].values[training[1] == energy]
+    found = drawn(model, energy)
+    p_values = [stats.ks_2samp(found[:, 0], truth[:, 0]).pvalue]
+    for k in range(L):
+        a, b = layers(found)[:, k], layers(truth)[:, k]
+        p_values.append(stats.ks_2samp(a[a > 0], b[b > 0]).pvalue)
+    assert min(p_values) > LEVEL / len(p_values)
+
+
+@pytest.mark.parametrize("energy", POINTS)
+def test_correlations_of_layer_energies_close_within_002(
+    model: Energies, training: tuple[Quantities, np.ndarray], energy: float
+) -> None:
+    truth = training[0].values[training[1] == energy]
+    assert correlation_rms(drawn(model, energy, 40_000), truth) < 0.02
+    # Against the law itself rather than the training showers.
+    assert correlation_rms(drawn(model, energy, 40_000), energy_toys.toy(np.full(40_000, energy), 99).values) < 0.03
+
+
+def test_correlations_of_independent_layers_would_not_close(
+    model: Energies, training: tuple[Quantities, np.ndarray]
+) -> None:
+    truth = training[0].values[training[1] == POINTS[1]]
+    shuffled = truth.copy()
+    rng = np.random.default_rng(3)
+    for k in range(1, L + 1):
+        shuffled[:, k] = rng.permutation(shuffled[:, k])
+    assert correlation_rms(shuffled, truth) > 0.1
+
+
+def test_a_wrong_sign_in_the_factors_would_be_found(model: Energies, training: tuple[Quantities, np.ndarray]) -> None:
+    """The planted defect of a vector whose sign was lost between fit and sampler."""
+    wrong = model.factor.copy()
+    wrong[:, :, 2] *= -1.0
+    spoiled = replace(model, factor=wrong, score=np.repeat(model.score.mean(axis=1, keepdims=True), 5, axis=1))
+    truth = training[0].values[training[1] == POINTS[1]]
+    assert correlation_rms(drawn(spoiled, POINTS[1]), truth) > 0.1
+
+
+def test_turning_the_leading_component_round_changes_nothing(
+    training: tuple[Quantities, np.ndarray], model: Energies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sign only numbers the bins: no eigenvector is needed to sample."""
+    real = energies._directions
+    monkeypatch.setattr(energies, "_directions", lambda *a: -real(*a))
+    turned = fitted(*training, 5)
+    for k in range(L + 1):
+        a, b = drawn(model, POINTS[1])[:, k], drawn(turned, POINTS[1], seed=6)[:, k]
+        assert stats.ks_2samp(a, b).pvalue > LEVEL / (L + 1)
+    assert correlation_rms(drawn(model, POINTS[1]), drawn(turned, POINTS[1], seed=6)) < 0.02
+
+
+# Zeros
+
+
+def joint_zeros(x: np.ndarray) -> np.ndarray:
+    """How often each pattern of empty first, last and last but one layer occurs."""
+    empty = x[:, [1, L - 1, L]] == 0
+    return np.bincount(empty @ np.array([1, 2, 4]), minlength=8).astype(float)
+
+
+@pytest.mark.parametrize("energy", POINTS)
+def test_zeros_and_their_coincidences_are_reproduced(
+    model: Energies, training: tuple[Quantities, np.ndarray], energy: float
+) -> None:
+    truth, found = training[0].values[training[1] == energy], drawn(model, energy)
+    for k in range(1, L + 1):
+        table = [[(v[:, k] == 0).sum(), (v[:, k] > 0).sum()] for v in (truth, found)]
+        if min(np.min(table), 1) > 0:
+            assert stats.chi2_contingency(table).pvalue > LEVEL / L
+    a, b = joint_zeros(truth), joint_zeros(found)
+    assert np.abs(a / a.sum() - b / b.sum()).max() < 0.02
+
+
+def test_toy_has_zeros_worth_testing(training: tuple[Quantities, np.ndarray]) -> None:
+    zeros = (training[0].values[training[1] == POINTS[0], 1:] == 0).mean(axis=0)
+    assert zeros.min() < 0.01
+    assert zeros.max() > 0.6
+
+
+def test_scores_of_zeros_are_spread_over_their_atom(training: tuple[Quantities, np.ndarray]) -> None:
+    """Randomised within the atom: the scores of every quantity are standard normal, also with 60 % of zeros."""
+    quantities, energy = training
+    points = energy_points(energy)
+    laws, residual = energies.marginals.fit(quantities, points, energy, quick=True)
+    g, _ = energies.scores_of(quantities, laws, residual, points)
+    for k in range(L + 1):
+        for p in range(len(points)):
+            assert stats.kstest(g[points.point == p, k], "norm").pvalue > LEVEL / (3 * (L + 1))
+
+
+def test_zeros_piled_up_at_one_score_would_be_found(training: tuple[Quantities, np.ndarray]) -> None:
+    """The known defect: all zeros at the score of half a bin, about -3.6."""
+    quantities, energy = training
+    x = quantities.values[energy == POINTS[0], L]
+    g = stats.norm.ppf((stats.rankdata(x) - 0.5) / len(x))
+    g[x == 0] = -3.6
+    assert stats.kstest(g, "norm").pvalue < 1e-6
+
+
+def test_scores_of_zeros_go_with_the_other_layers(training: tuple[Quantities, np.ndarray]) -> None:
+    """Two last layers that are empty together must not be told apart by random numbers: their latent correlation is
+    that of a shower's depth, not diluted by the atom."""
+    quantities, energy = training
+    points = energy_points(energy)
+    laws, residual = energies.marginals.fit(quantities, points, energy, quick=True)
+    g, _ = energies.scores_of(quantities, laws, residual, points)
+    rng = np.random.default_rng(1)
+    own = points.point == 0
+    random = g[own].copy()
+    for k in (L - 1, L):
+        zero = quantities.values[own, k] == 0
+        edge = stats.norm.cdf(g[own, k][zero].max())
+        random[zero, k] = stats.norm.ppf(rng.uniform(0, edge, int(zero.sum())))
+    assert np.corrcoef(g[own, L - 1], g[own, L])[0, 1] > np.corrcoef(random[:, L - 1], random[:, L])[0, 1] + 0.1
+
+
+# Bins
+
+
+def test_every_shower_is_in_exactly_one_bin_of_equal_size() -> None:
+    rng = np.random.default_rng(1)
+    points = energy_points(np.repeat(POINTS, 103))
+    bin_, edges = energies.bins_of(np.append(rng.standard_normal(308), 1e9), points, 5)
+    counts = np.array([np.bincount(bin_[points.point == p], minlength=5) for p in range(3)])
+    assert counts.sum() == 309
+    assert counts.min() >= 20
+    assert counts.max() <= 21
+    assert (np.diff(edges, axis=1) > 0).all()
+    assert bin_[-1] == 4
+
+
+@pytest.mark.parametrize("n_bins", [1, 10])
+def test_the_number_of_bins_does_not_change_marginals(training: tuple[Quantities, np.ndarray], n_bins: int) -> None:
+    """Those of 5 bins are tested above; here one copula for all, and 10 bins."""
+    model = fitted(*training, n_bins)
+    assert model.n_bins == n_bins
+    for energy in POINTS:
+        found, truth = drawn(model, energy), training[0].values[training[1] == energy]
+        for k in range(L + 1):
+            assert stats.ks_2samp(found[:, k], truth[:, k]).pvalue > LEVEL / (3 * (L + 1))
+
+
+def test_bins_are_equally_occupied_when_drawn(model: Energies) -> None:
+    _, bin_ = energies.draw(model, np.full(20_000, 8000.0), seed=9)
+    assert stats.chisquare(np.bincount(bin_, minlength=5)).pvalue > LEVEL
+
+
+# Fractions
+
+
+def test_shares_add_up_and_leave_the_total_alone(model: Energies, training: tuple[Quantities, np.ndarray]) -> None:
+    x = drawn(model, POINTS[1])
+    assert np.abs(x[:, 1:].sum(axis=1) - 1.0).max() < 1e-12
+    assert layers(x).sum(axis=1) == pytest.approx(x[:, 0], rel=1e-12)
+    truth = training[0].values[training[1] == POINTS[1], 0]
+    assert stats.ks_2samp(layers(x).sum(axis=1), truth).pvalue > LEVEL
+
+
+# Between energies
+
+
+def test_a_left_out_energy_is_predicted() -> None:
+    energy = np.repeat([2000.0, 4000.0, 16_000.0, 32_000.0], N)
+    model = fitted(energy_toys.toy(energy, 2), energy, 5)
+    x = drawn(model, 8000.0, 40_000)
+    truth = energy_toys.toy(np.full(40_000, 8000.0), 77).values
+    assert x[:, 0].mean() == pytest.approx(truth[:, 0].mean(), rel=0.005)
+    assert x[:, 0].std() == pytest.approx(truth[:, 0].std(), rel=0.03)
+    a, b = ((v[:, 1:] * np.arange(L)).sum(axis=1) for v in (x, truth))
+    assert a.mean() == pytest.approx(b.mean(), abs=0.02)
+    assert a.std() == pytest.approx(b.std(), rel=0.04)
+    assert correlation_rms(x, truth) < 0.05
+
+
+def test_the_same_shower_moves_smoothly_with_its_energy(model: Energies) -> None:
+    energy = np.geomspace(2000.0, 32_000.0, 4001)
+    x, _ = energies.draw(model, energy, seed=1, index=np.zeros(len(energy), dtype=np.int64))
+    assert np.abs(np.diff(np.log(x[1:-1, 0]))).max() < 0.02
+
+
+def test_left_out_errors_are_measured_for_inner_points(training: tuple[Quantities, np.ndarray]) -> None:
+    rows = energies.left_out(training[0], energy_points(training[1]), training[1])
+    assert [round(row["energy"]) for row in rows] == [8000]
+    assert abs(rows[0]["mean"]) < 1.0
+    assert rows[0]["width_error"] == pytest.approx(100 / np.sqrt(2 * N) * 1.3, rel=0.5)
+
+
+def test_a_continuous_spectrum_closes_too() -> None:
+    rng = np.random.default_rng(4)
+    energy = np.exp(rng.uniform(np.log(2000.0), np.log(32_000.0), 8000))
+    model = fitted(energy_toys.toy(energy, 3), energy, 5)
+    for e in (3000.0, 10_000.0):
+        x, truth = drawn(model, e), energy_toys.toy(np.full(20_000, e), 5).values
+        assert x[:, 0].mean() == pytest.approx(truth[:, 0].mean(), rel=0.01)
+        assert x[:, 0].std() == pytest.approx(truth[:, 0].std(), rel=0.05)
+        assert layers(x).mean(axis=0) == pytest.approx(layers(truth).mean(axis=0), abs=0.0006)
+        assert correlation_rms(x, truth) < 0.06
+
+
+# Undefined and rare quantities, storage
+
+
+def test_undefined_depths_of_empty_layers_do_no_harm() -> None:
+    energy = np.repeat(POINTS, 400)
+    q = energy_toys.toy(energy, 8)
+    rng = np.random.default_rng(5)
+    depth = np.where(q.values[:, L] > 0, rng.beta(3.0, 5.0, len(energy)), np.nan)
+    wider = Quantities(np.column_stack([q.values, depth]), np.append(q.kind, 1), (*q.names, "depth"))
+    x = drawn(fitted(wider, energy, 5), POINTS[2])
+    known = depth[(energy == POINTS[2]) & ~np.isnan(depth)]
+    assert stats.ks_2samp(x[:, L + 1], known).pvalue > LEVEL
+
+
+def test_a_layer_that_is_never_hit_stays_empty() -> None:
+    energy = np.repeat(POINTS, 200)
+    q = energy_toys.toy(energy, 8)
+    values = np.column_stack([q.values, np.zeros(len(energy))])
+    wider = Quantities(values, np.append(q.kind, 0), (*q.names, "never"))
+    model, _ = energies.fit(wider, energy_points(energy), energy, n_bins=5, n_layers=L + 1)
+    assert (drawn(model, POINTS[0])[:, L + 1] == 0).all()
+
+
+def test_stored_tables_draw_the_same_showers(model: Energies) -> None:
+    again = Energies.from_tables(Tables(model.to_arrays()))
+    twice = Energies.from_tables(Tables(again.to_arrays()))
+    assert drawn(again, 5000.0, 2000) == pytest.approx(drawn(model, 5000.0, 2000), rel=5e-3, abs=1e-4)
+    assert np.array_equal(drawn(again, 5000.0, 2000)[:, 0] > 0, drawn(twice, 5000.0, 2000)[:, 0] > 0)
+    assert again.names == model.names

@@ -53,6 +53,8 @@ class VoxelSettings(BaseModel):
     blur: float = Field(default=0.3, ge=0.0, le=1.0)
     counts: bool = True
     dipoles: bool = True
+
+
 class FastCaloSimSettings(BaseModel):
     """Settings of the sampler `fastcalosim` (`fit.fastcalosim`): see tuning/recipes/fastcalosim.yaml."""
 

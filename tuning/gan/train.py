@@ -9,7 +9,8 @@ normal with mean 0.5 and width 0.5. The loss is the Wasserstein distance with gr
 arXiv:1704.00028). As there, the best checkpoint is the one with the smallest chi2 of total energies; the log says how
 every checkpoint does elsewhere, too, so that the reader sees what that choice costs.
 
-An interrupted training goes on from OUT/state.pt. OUT receives log.csv, gan.onnx and gan.json.gz of the best checkpoint.
+An interrupted training goes on from OUT/state.pt. OUT receives log.csv and, of the
+best checkpoint, gan.onnx and gan_lwtnn.json.gz.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Generator(nn.Module):
         nn.init.constant_(self.last.bias, 1.0 / n_voxels)
 
     def forward(self, noise: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Return voxels (n, n_voxels) of noise (n, 50) and condition (n, 1)."""
         return torch.relu(self.last(self.hidden(torch.cat([noise, condition], dim=1))))
 
 
@@ -76,7 +78,7 @@ def critic(n_voxels: int) -> nn.Module:
 
 
 def latents(n: int, source: torch.Generator) -> torch.Tensor:
-    """Normal with mean and width 0.5."""
+    """Draw from a normal distribution with mean and width 0.5."""
     return 0.5 + 0.5 * torch.randn(n, LATENT, generator=source)
 
 
@@ -178,7 +180,10 @@ def write_lwtnn(path: Path, layers: list[tuple[np.ndarray, np.ndarray, str]]) ->
 
     document = {
         "inputs": [
-            {"name": "node_0", "variables": [{"name": f"variable_{i}", "offset": 0, "scale": 1} for i in range(LATENT)]},
+            {
+                "name": "node_0",
+                "variables": [{"name": f"variable_{i}", "offset": 0, "scale": 1} for i in range(LATENT)],
+            },
             {"name": "node_1", "variables": [{"name": "variable_0", "offset": 0, "scale": 1}]},
         ],
         "input_sequences": [],
@@ -207,6 +212,7 @@ def write_lwtnn(path: Path, layers: list[tuple[np.ndarray, np.ndarray, str]]) ->
 
 
 def main() -> None:
+    """Train, choose, export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("voxels", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -277,7 +283,7 @@ def main() -> None:
                 best = found["chi2_ndf"]
                 make.eval()
                 write_onnx(options.output / "gan.onnx", folded(make, scale))
-                write_lwtnn(options.output / "gan.json.gz", folded(make, scale))
+                write_lwtnn(options.output / "gan_lwtnn.json.gz", folded(make, scale))
                 make.train()
             with log_file.open("w", newline="") as file:
                 writer = csv.DictWriter(file, rows[0].keys())

@@ -114,13 +114,13 @@ def correction_sizes() -> dict[str, str]:
 
 
 def radial_bins() -> str:
-    """Return nodes, bins and hat functions of the radial warp."""
-    hats = ", ".join(_braces(row) for row in radial_warp.U_HATS)
+    """Return nodes and bins of the radial warp."""
     return "\n".join(
         [
             _array("double", "kAges", "kAgeNodes", radial_warp.TAU_NODES),
             _array("double", "kShareEdges", "kShareBins + 1", radial_warp.U_EDGES),
-            _table("double", "kShareHats[kShareBins][kShareNodes]", hats),
+            _array("int", "kShareNode", "kShareBins", radial_warp.U_NODE),
+            _array("double", "kShareWeight", "kShareBins", radial_warp.U_WEIGHT),
         ]
     )
 

@@ -21,7 +21,7 @@ from fastparam.fit.fit import Fit
 from fastparam.fit.profiles import Profiles, gamma_fractions
 from fastparam.summary.points import EnergyPoints
 
-__all__ = ["coefficients", "evaluate", "expected_energy", "fit"]
+__all__ = ["cell_energy", "coefficients", "evaluate", "expected_energy", "fit"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -116,10 +116,15 @@ def coefficients(factors: Fit) -> Floats:
     return table
 
 
-def expected_energy(
-    profiles: Profiles, theta: Floats, media: Fit, bend: Fit | None, cell_layer: npt.NDArray[np.int64]
+def cell_energy(
+    profiles: Profiles,
+    theta: Floats,
+    media: Fit,
+    bend: Fit | None,
+    cell_layer: npt.NDArray[np.int64],
+    factors: Fit | None = None,
 ) -> Floats:
-    """Energy that the model leaves in the layers of showers with given shapes and visible energies.
+    """Energy that the longitudinal model leaves in the cells of showers with given shapes and visible energies.
 
     Parameters
     ----------
@@ -133,10 +138,12 @@ def expected_energy(
         Of `fit.warp`.
     cell_layer : int64 array (C,)
         Layer of every cell.
+    factors : Fit, optional
+        Of this module.
 
     Returns
     -------
-    float64 array (n, L)
+    float64 array (n, C)
         In MeV; each row adds up to the shower's visible energy.
     """
     share = gamma_fractions(theta[:, 0], theta[:, 1], profiles.depths)
@@ -147,10 +154,19 @@ def expected_energy(
         u = np.minimum(np.cumsum(share[:, main], axis=1) / np.maximum(of_main, 1e-300), 1.0)
         u = warp.warped(u, warp.evaluate(bend, profiles.energy))
         share[:, main] = np.diff(u, axis=1, prepend=0.0) * of_main
-    to_layer = (cell_layer[:, None] == np.arange(int(cell_layer.max()) + 1)).astype(np.float64)
-    share = share @ to_layer
+    if factors is not None:
+        share *= evaluate(factors, profiles.energy)[:, cell_layer]
     visible = profiles.cell_energy.sum(axis=1, keepdims=True)
-    per_layer: Floats = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300) * visible
+    energy: Floats = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300) * visible
+    return energy
+
+
+def expected_energy(
+    profiles: Profiles, theta: Floats, media: Fit, bend: Fit | None, cell_layer: npt.NDArray[np.int64]
+) -> Floats:
+    """Return what `cell_energy` leaves, without factors, in each of the L layers: float64 array (n, L) in MeV."""
+    to_layer = (cell_layer[:, None] == np.arange(int(cell_layer.max()) + 1)).astype(np.float64)
+    per_layer: Floats = cell_energy(profiles, theta, media, bend, cell_layer) @ to_layer
     return per_layer
 
 

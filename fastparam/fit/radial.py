@@ -273,17 +273,14 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
     rows = cells(data)
     counts = rows.fractions * rows.n_eff[:, None]
 
-    def predicted(values: Floats) -> Floats:
-        # Normalised within the last edge.
-        within = cumulative(*form.function(values, rows.tau, rows.ln_e[:, None]), rows.r2)
-        per_ring: Floats = np.maximum(np.diff(np.einsum("ap,apr->ar", rows.mixture, within), axis=1), 1e-12)
-        return per_ring
+    def of(values: Floats) -> Floats:
+        return _per_ring(rows, form.function(values, rows.tau, rows.ln_e[:, None]))
 
     saturated = float((counts * np.log(np.where(counts > 0, rows.fractions, 1.0))).sum())
 
     def cost(values: Floats) -> float:
         # The deviance: subtracting the likelihood of the data themselves keeps the digits that matter.
-        return 2.0 * (saturated - float((counts * np.log(predicted(values))).sum()))
+        return 2.0 * (saturated - float((counts * np.log(of(values))).sum()))
 
     minuit = Minuit(cost, list(form.start), name=form.names)
     minuit.errordef = Minuit.LEAST_SQUARES
@@ -295,14 +292,14 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
     minuit.simplex(ncall=3000)
     minimise(minuit)
     values = np.array(minuit.values)
-    described = predicted(values)
+    described = of(values)
     chi2, compared = goodness(rows, described)
     return from_minuit(
         minuit,
         energy=data.incident,
         chi2=chi2,
         ndf=max(compared - int(minuit.nfit), 0),
-        covariance=_sandwich(minuit, predicted, rows),
+        covariance=_sandwich(minuit, of, rows),
         settings={"law": law},
         points={
             "energy": rows.energy,
@@ -312,6 +309,18 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
             "n_eff": rows.n_eff,
         },
     )
+
+
+def predicted(rows: RadialCells, law: Fit) -> Floats:
+    """Return the fractions (m, n_r) that a fitted law expects."""
+    return _per_ring(rows, evaluate(law, rows.tau, rows.ln_e[:, None]))
+
+
+def _per_ring(rows: RadialCells, widths: tuple[Floats, Floats, Floats]) -> Floats:
+    """Fractions for R_C, R_T and p (m, 4); normalised within the last edge."""
+    within = cumulative(*widths, rows.r2)
+    per_ring: Floats = np.maximum(np.diff(np.einsum("ap,apr->ar", rows.mixture, within), axis=1), 1e-12)
+    return per_ring
 
 
 def goodness(rows: RadialCells, described: Floats) -> tuple[float, int]:

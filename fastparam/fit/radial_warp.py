@@ -32,24 +32,32 @@ from fastparam.fit import radial
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import RadialCells, RadialData
 
-__all__ = ["TAU_NODES", "U_EDGES", "U_HATS", "at_age", "coefficients", "evaluate", "fit", "unwarped", "warped"]
+__all__ = [
+    "TAU_NODES", "U_EDGES", "U_HATS", "U_NODE", "U_WEIGHT", "at_age", "coefficients", "evaluate", "fit", "predicted",
+    "unwarped", "warped",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
 #: Ages between which s is linear; it is constant outside.
 TAU_NODES = np.array([0.1, 0.4, 0.8, 1.2, 1.75, 2.5, 3.5])
 
-_U_NODES = np.linspace(-4.2, 6.6, 10)
+_U_NODES = np.linspace(-4.2, 6.6, 19)
+_MIDDLES = np.linspace(-4.65, 7.05, 40)
 
-#: Edges in u of the bins in which s is constant, 0 and 1 included.
-U_EDGES = np.concatenate([[0.0], 1.0 / (1.0 + np.exp(-np.linspace(-4.8, 7.2, 21))), [1.0]])
+#: Edges in u of the bins in which s is constant, 0 and 1 included: two bins from node to node.
+U_EDGES = np.concatenate([[0.0], 1.0 / (1.0 + np.exp(-0.5 * (_MIDDLES[1:] + _MIDDLES[:-1]))), [1.0]])
 
-#: Hat functions of the nodes in logit(u) at the middle of every bin, shape (bins, nodes).
-U_HATS = np.array([np.interp(np.linspace(-5.1, 7.5, 22), _U_NODES, row) for row in np.eye(len(_U_NODES))]).T
+#: s in a bin lies between those of two neighbouring nodes: number of the first, and weight of the second.
+U_NODE = np.clip(np.searchsorted(_U_NODES, _MIDDLES, side="right") - 1, 0, len(_U_NODES) - 2).astype(np.int64)
+U_WEIGHT = np.clip((_MIDDLES - _U_NODES[U_NODE]) / np.diff(_U_NODES)[U_NODE], 0.0, 1.0)
+
+#: The same as hat functions of the nodes at the middle of every bin, shape (bins, nodes).
+U_HATS = np.array([np.interp(_MIDDLES, _U_NODES, row) for row in np.eye(len(_U_NODES))]).T
 
 #: Highest powers of L among which cross-validation chooses.
 _DEGREES = (0, 1, 2)
-_FOLDS = 4
+_FOLDS = 2
 
 #: Steps of Fisher's scoring at most, and the gain in ln L that ends them.
 _MAX_STEPS, _SETTLED = 30, 1e-3
@@ -104,11 +112,21 @@ def _choose(data: RadialData, law: Fit, n_energies: int) -> int:
             halves.append((radial.cells(_taken(data, ~fold)), radial.cells(_taken(data, fold))))
         except FitError:
             return 0
-    scores = []
-    for degree in degrees:
-        prepared = [(_Model(train, law, degree), _Model(judge, law, degree)) for train, judge in halves]
-        scores.append(sum(judge.cost(train.maximise()) for train, judge in prepared))
+    scores = np.zeros(len(degrees))
+    for train, judge in halves:
+        values: Floats | None = None
+        for k, degree in enumerate(degrees):
+            model = _Model(train, law, degree)
+            start = None if values is None else _raised(values, degree)
+            values = model.maximise(start)
+            scores[k] += _Model(judge, law, degree).cost(values)
     return degrees[int(np.argmin(scores))]
+
+
+def _raised(values: Floats, degree: int) -> Floats:
+    """Coefficients of an order in L more, which are 0."""
+    table = _table(values, degree - 1)
+    return np.concatenate([table, np.zeros((*table.shape[:2], 1))], axis=2).ravel()
 
 
 def evaluate(warp: Fit, energy: Floats) -> Floats:
@@ -117,6 +135,11 @@ def evaluate(warp: Fit, energy: Floats) -> Floats:
     powers = np.vander(np.log(energy / 10_000.0), degree + 1, increasing=True)
     at_nodes: Floats = np.einsum("ijm,nm->nij", _table(warp.values, degree), powers)
     return at_nodes
+
+
+def predicted(rows: RadialCells, law: Fit, warp: Fit) -> Floats:
+    """Return the fractions (m, n_r) that a warped law expects."""
+    return _Model(rows, law, warp.settings["degree"]).predicted(warp.values)[0]
 
 
 def coefficients(warp: Fit) -> Floats:
@@ -186,31 +209,35 @@ class _Model:
         self.hats, self.powers = hats, powers
         self.n_parameters = len(TAU_NODES) * len(_U_NODES) * (degree + 1)
 
-    def predicted(self, values: Floats) -> tuple[Floats, Floats]:
-        """Fractions (rows, rings) and their derivatives (rows, rings, parameters)."""
+    def _fractions(self, values: Floats) -> tuple[Floats, Floats]:
+        """Fractions (rows, rings), and the energy in every bin of u (rows, parts, bins)."""
         s = np.einsum("api,ijm,am->apj", self.hats, _table(values, self.degree), self.powers, optimize=True)
         g = _density(s)
         fractions = np.einsum("ap,aprk,apk->ar", self.rows.mixture, self.rings, g, optimize=True)
-        centred = U_HATS - (g @ U_HATS)[:, :, None, :]
-        slope = np.matmul(self.rings, g[..., None] * centred)
+        return np.maximum(fractions, 1e-12), g
+
+    def predicted(self, values: Floats) -> tuple[Floats, Floats]:
+        """Fractions (rows, rings) and their derivatives (rows, rings, parameters)."""
+        fractions, g = self._fractions(values)
+        slope = np.matmul(self.rings, g[..., None] * (U_HATS - (g @ U_HATS)[:, :, None, :]))
         by_node = np.einsum("ap,api,aprj->arij", self.rows.mixture, self.hats, slope, optimize=True)
         derivative = by_node[..., None] * self.powers[:, None, None, None, :]
-        return np.maximum(fractions, 1e-12), derivative.reshape(*fractions.shape, self.n_parameters)
+        return fractions, derivative.reshape(*fractions.shape, self.n_parameters)
 
     def cost(self, values: Floats) -> float:
         """Minus ln L."""
-        return self._cost(self.predicted(values)[0])
+        return self._cost(self._fractions(values)[0])
 
     def _cost(self, fractions: Floats) -> float:
         # The likelihood of the data themselves is subtracted, which keeps the digits that matter.
         own = np.where(self.rows.fractions > 0, self.rows.fractions, fractions)
         return float((self.rows.n_eff[:, None] * self.rows.fractions * np.log(own / fractions)).sum())
 
-    def maximise(self) -> Floats:
+    def maximise(self, start: Floats | None = None) -> Floats:
         """Coefficients at the maximum of ln L minus half the sum of their squares."""
-        values = np.zeros(self.n_parameters)
+        values = np.zeros(self.n_parameters) if start is None else start
         fractions, derivative = self.predicted(values)
-        cost = self._cost(fractions)
+        cost = self._cost(fractions) + 0.5 * float(values @ values)
         for _ in range(_MAX_STEPS):
             gradient, fisher = self._expansion(fractions, derivative)
             step = np.linalg.solve(fisher + np.eye(len(values)), gradient - values)

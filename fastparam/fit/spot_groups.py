@@ -24,7 +24,7 @@ from fastparam.fit import spots
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import TAU_EDGES, RadialCells
 
-__all__ = ["MIN_TAU", "NAMES", "evaluate", "fit"]
+__all__ = ["MIN_TAU", "NAMES", "evaluate", "fit", "per_group"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,3 +96,11 @@ def evaluate(groups: Fit, energy: Floats) -> Floats:
     m0, m1, m2, m3 = groups.values
     ln_e = np.log(energy / 10_000.0)
     return np.column_stack([m0 + m1 * ln_e, np.full_like(ln_e, m2), np.full_like(ln_e, m3)])
+
+
+def per_group(groups: Fit, energy: Floats, tau: Floats) -> Floats:
+    """Mean number of spots of a group at ages tau for kinetic energies in MeV, arrays (n,)."""
+    age = np.clip(tau, MIN_TAU, TAU_EDGES[-1])
+    a, b, c = evaluate(groups, energy).T
+    mean: Floats = np.maximum(np.exp(a + b * np.log(age) + c * age), 1.0)
+    return mean

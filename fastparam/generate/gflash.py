@@ -224,7 +224,7 @@ def _count(
 
 
 @kernel
-def _warped_shares(s: Any, tau: float, tau_nodes: Any, hats: Any, edges: Any, out: Any) -> None:
+def _warped_shares(s: Any, tau: float, tau_nodes: Any, u_node: Any, u_weight: Any, edges: Any, out: Any) -> None:
     """Fill `out` with the energy in front of the end of every bin of u at age tau; s (n_tau, n_u) are the nodes."""
     n = 0
     while n < len(tau_nodes) - 2 and tau >= tau_nodes[n + 1]:
@@ -232,9 +232,9 @@ def _warped_shares(s: Any, tau: float, tau_nodes: Any, hats: Any, edges: Any, ou
     x = min(max((tau - tau_nodes[n]) / (tau_nodes[n + 1] - tau_nodes[n]), 0.0), 1.0)
     total = 0.0
     for b in range(len(out)):
-        value = 0.0
-        for j in range(s.shape[1]):
-            value += hats[b, j] * ((1.0 - x) * s[n, j] + x * s[n + 1, j])
+        j, w = u_node[b], u_weight[b]
+        early, late = (1.0 - w) * s[n, j] + w * s[n, j + 1], (1.0 - w) * s[n + 1, j] + w * s[n + 1, j + 1]
+        value = (1.0 - x) * early + x * late
         total += (edges[b + 1] - edges[b]) * math.exp(value)
         out[b] = total
     for b in range(len(out)):
@@ -254,8 +254,8 @@ def _warped_radius(v: float, shares: Any, edges: Any, core: float, tail: float, 
 @parallel_kernel
 def _place(
     seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, groups: Any, factor: Any,
-    layer_factor: Any, warp: Any, split: Any, radial_warp: Any, tau_nodes: Any, hats: Any, u_edges: Any,
-    main: Any, medium: Any,
+    layer_factor: Any, warp: Any, split: Any, radial_warp: Any, tau_nodes: Any, u_node: Any, u_weight: Any,
+    u_edges: Any, main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
     r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
     period_from: Any, period_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
@@ -313,7 +313,7 @@ def _place(
             v, core, tail, p = uniform(state), widths[i, 0, k], widths[i, 1, k], widths[i, 2, k]
             if bends:
                 if not tabulated[k]:
-                    _warped_shares(radial_warp[i], tau[k], tau_nodes, hats, u_edges, shares[k])
+                    _warped_shares(radial_warp[i], tau[k], tau_nodes, u_node, u_weight, u_edges, shares[k])
                     tabulated[k] = True
                 r = moliere * _warped_radius(v, shares[k], u_edges, core, tail, p, r_max / moliere)
             else:
@@ -500,7 +500,7 @@ def _fill(
     _place(
         seed, particles.index, hits.offsets, first, drawn.visible, drawn.ln_t, drawn.ln_alpha, drawn.groups,
         drawn.factor, drawn.layer_factor, drawn.warp, drawn.split, drawn.radial_warp,
-        radial_warp.TAU_NODES, radial_warp.U_HATS, radial_warp.U_EDGES,
+        radial_warp.TAU_NODES, radial_warp.U_NODE, radial_warp.U_WEIGHT, radial_warp.U_EDGES,
         _main(tune, plan), geometry.layer_medium.astype(np.int64),
         segments.layer, segments.f0, segments.f1, segments.whole,
         t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, radial.MAX_RADIUS * moliere,

@@ -34,6 +34,7 @@ def describe(tune: Tune) -> dict[str, Any]:
         "domain": describe_domain(tune),
         "slices": [_slice(part) for part in tune.slices],
         "gamma_profile_limit": tune.validation.get("gamma_profile_limit", []),
+        "corrections": tune.validation.get("corrections", []),
         "validation": _verdicts(tune),
     }
 

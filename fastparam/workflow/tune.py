@@ -25,8 +25,9 @@ from fastparam.tunes.file import tune_digest
 from fastparam.tunes.fitting import check_shower_maximum, fit_tune
 from fastparam.tunes.recipe import DEFAULT_RECIPE, load_recipe
 from fastparam.tunes.slices import eta_slices
-from fastparam.workflow.report import fit_sections, kernel_section
-from fastparam.workflow.validate import cross_validate, kernel_limit, validate
+from fastparam.workflow.corrections import correction_gains
+from fastparam.workflow.report import correction_section, fit_sections, kernel_section
+from fastparam.workflow.validate import cross_validate, judged_showers, kernel_limit, validate
 
 __all__ = ["TuneResult", "run", "tune"]
 
@@ -163,14 +164,15 @@ def run(
         progress=lambda label: progress(f"fit {label}", 0.0),
     )
     done("fit")
-    limit = kernel_limit(fitted, judging if len(judging) else showers)
-    extra: tuple[Section, ...] = (*fit_sections(fitted), *kernel_section(limit))
+    judged = judged_showers(fitted, judging if len(judging) else showers)
+    limit, gains = kernel_limit(fitted, judged), correction_gains(fitted, judged)
+    extra: tuple[Section, ...] = (*fit_sections(fitted), *kernel_section(limit), *correction_section(gains))
     if rows == "all":
         comparison = cross_validate(fitted, showers, slices=slices, seed=seed, progress=progress, extra=extra)
     else:
         comparison = validate(fitted, judging, training, seed=seed, progress=progress, extra=extra)
     done("validate")
-    document: dict[str, Any] = {"gamma_profile_limit": limit}
+    document: dict[str, Any] = {"gamma_profile_limit": limit, "corrections": gains}
     if comparison is not None:
         document["comparison"] = comparison.to_json()
     finished = replace(fitted, validation=document, provenance=fitted.provenance | {"digest": tune_digest(fitted)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,15 +16,17 @@ from fastparam.comparison.page import Section
 from fastparam.comparison.sample import depth_groups
 from fastparam.errors import FitError, OutOfDomainError
 from fastparam.fit import longitudinal
+from fastparam.fit.profiles import Profiles
 from fastparam.generate.domain import ENERGY_MARGIN, plan
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.particles import particle_name
 from fastparam.summary import Summary, concatenate, energy_points
+from fastparam.summary.points import EnergyPoints
 from fastparam.tunes.fitting import ELECTROMAGNETIC, fit_tune, profiles_of
 from fastparam.tunes.slices import in_slice
-from fastparam.tunes.tune import Tune
+from fastparam.tunes.tune import SliceTune, Tune
 
-__all__ = ["REPEAT", "cross_validate", "kernel_limit", "validate"]
+__all__ = ["REPEAT", "Judged", "cross_validate", "judged_showers", "kernel_limit", "validate"]
 
 #: Showers sampled per judged shower of full simulation.
 REPEAT = 5
@@ -101,19 +104,31 @@ def cross_validate(
     )
 
 
-def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
-    """Measure what gamma profiles cannot describe: fitted profiles against the same showers, for every energy point.
+@dataclass(frozen=True)
+class Judged:
+    """Showers of one particle and slice with the shapes that the fit finds for each of them.
 
-    No law and no sampling is involved, so this needs little statistics; a mean profile of sampled showers can only be
-    as good as this unless errors cancel.
-
-    Returns
-    -------
-    list of dict
-        "particle", "eta", "energy" (MeV), "deviation" (largest difference of the mean profiles in % of the maximum,
-        with sign, fitted minus full simulation), "error" (statistical, in %), "depth" (X0, where it is).
+    Attributes
+    ----------
+    part : SliceTune
+    showers : Summary (n,)
+        Those with visible energy.
+    points : EnergyPoints
+    profiles : Profiles
+    theta : float64 array (n, 2)
+        ln T and ln alpha.
     """
-    rows: list[dict[str, Any]] = []
+
+    part: SliceTune
+    showers: Summary
+    points: EnergyPoints
+    profiles: Profiles
+    theta: npt.NDArray[np.float64]
+
+
+def judged_showers(tune: Tune, showers: Summary) -> list[Judged]:
+    """Fit the shapes of single showers of every electromagnetic particle and slice with at least 30 showers."""
+    judged = []
     for part in tune.slices:
         if part.pdg not in ELECTROMAGNETIC:  # nobody describes hadron showers by gamma profiles
             continue
@@ -127,10 +142,29 @@ def kernel_limit(tune: Tune, showers: Summary) -> list[dict[str, Any]]:
             _, single = longitudinal.shower_fits(profiles, points, law=tune.recipe.longitudinal_law)
         except FitError:
             continue
+        judged.append(Judged(part, group, points, profiles, single.theta))
+    return judged
+
+
+def kernel_limit(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
+    """Measure what gamma profiles cannot describe: fitted profiles against the same showers, for every energy point.
+
+    No law and no sampling is involved, so this needs little statistics; a mean profile of sampled showers can only be
+    as good as this unless errors cancel.
+
+    Returns
+    -------
+    list of dict
+        "particle", "eta", "energy" (MeV), "deviation" (largest difference of the mean profiles in % of the maximum,
+        with sign, fitted minus full simulation), "error" (statistical, in %), "depth" (X0, where it is).
+    """
+    rows: list[dict[str, Any]] = []
+    for own in judged:
+        part, group, points, profiles, theta = own.part, own.showers, own.points, own.profiles, own.theta
         # The medium with most of the energy, as in comparisons: others have their own visible fraction.
         main = profiles.of_medium(profiles.main_medium)
         seen = main.cell_energy / group.visible[:, None]
-        fitted = longitudinal.gamma_fractions(single.theta[:, 0], single.theta[:, 1], main.depths)
+        fitted = longitudinal.gamma_fractions(theta[:, 0], theta[:, 1], main.depths)
         fitted *= seen.sum(axis=1, keepdims=True) / np.maximum(fitted.sum(axis=1, keepdims=True), 1e-300)
         layers_of_main = group.binning.cell_layer[profiles.medium == profiles.main_medium]
         bins, low, high = depth_groups(tune.geometry, main.depths, layers_of_main)

@@ -39,7 +39,7 @@ def result(sample: Path) -> TuneResult:
 def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the validation out: these tests are about the tune."""
     monkeypatch.setattr(WORKFLOW, "validate", lambda *_, **__: None)
-    monkeypatch.setattr(WORKFLOW, "kernel_limit", lambda *_: [])
+    monkeypatch.setattr(WORKFLOW, "judged_showers", lambda *_: [])
 
 
 def test_all_rows_are_tuned_on_and_judged_by_cross_validation(result: TuneResult) -> None:

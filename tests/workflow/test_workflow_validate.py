@@ -13,7 +13,7 @@ from fastparam.geometry.load import load_geometry
 from fastparam.summary import Binning, Summary, choose_binning, summarise_hits
 from fastparam.tunes import Tune, load_recipe
 from fastparam.tunes.fitting import fit_tune
-from fastparam.workflow.validate import REPEAT, cross_validate, kernel_limit, validate
+from fastparam.workflow.validate import REPEAT, cross_validate, judged_showers, kernel_limit, validate
 
 
 def summarised(
@@ -84,7 +84,7 @@ def test_profiles_that_are_no_gamma_functions_are_seen_by_the_limit(tuned: tuple
         content_energy=training.content_energy * (1 + odd_cell).astype(np.float32),
         layer_energy=training.layer_energy * (1 + np.arange(30) % 2),
     )
-    good, bad = kernel_limit(tune, training), kernel_limit(tune, zigzag)
+    good, bad = (kernel_limit(tune, judged_showers(tune, s)) for s in (training, zigzag))
     assert [row["energy"] for row in good] == [row["energy"] for row in bad] == pytest.approx([4000.0, 16_000.0])
     for gamma, other in zip(good, bad, strict=True):
         assert abs(gamma["deviation"]) < 4 * gamma["error"] + 1.0
@@ -93,4 +93,4 @@ def test_profiles_that_are_no_gamma_functions_are_seen_by_the_limit(tuned: tuple
 
 def test_a_particle_that_the_sample_lacks_has_no_limit(tuned: tuple[Tune, Summary]) -> None:
     tune, training = tuned
-    assert kernel_limit(tune, as_particle(training, 11)) == []
+    assert judged_showers(tune, as_particle(training, 11)) == []

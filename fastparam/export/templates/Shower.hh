@@ -359,8 +359,8 @@ class Shower {
     double total = 0.0;
     double* shares = fShares[segment];
     for (int b = 0; b < kShareBins; ++b) {
-      double value = 0.0;
-      for (int j = 0; j < kShareNodes; ++j) value += kShareHats[b][j] * s[j];
+      const int j = kShareNode[b];
+      const double value = (1.0 - kShareWeight[b]) * s[j] + kShareWeight[b] * s[j + 1];
       total += (kShareEdges[b + 1] - kShareEdges[b]) * std::exp(value);
       shares[b] = total;
     }

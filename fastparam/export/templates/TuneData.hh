@@ -21,7 +21,8 @@ constexpr char kDigest[] = "@DIGEST@";
 // Equal steps into which each layer's period is cut to tabulate profiles.
 @SEGMENTS@
 
-// Warp of radial profiles: its nodes in age, the edges of its bins in u, and the hat functions of the nodes in the bins.
+// Warp of radial profiles: its nodes in age, the edges of its bins in u; in a bin the ln density lies between those of
+// two neighbouring nodes, the second with the weight given.
 @RADIAL_BINS@
 
 @SLICES@

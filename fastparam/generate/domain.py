@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import OutOfDomainError
-from fastparam.geometry.frames import local_frames
+from fastparam.geometry.frames import check_lines
 from fastparam.particles import Particles, particle_name
 from fastparam.tunes.tune import SliceTune, Tune
 
@@ -50,9 +50,7 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
     OutOfDomainError
         For the first particle that is outside; names its number (`Particles.index`) and the limit.
     """
-    # The front alone decides which lines can be followed; the sampler would find out batch by batch, after much work.
-    front = {name: getattr(tune.geometry, name)[:1] for name in ("slab_from", "slab_to", "slab_x0")}
-    local_frames(replace(tune.geometry, **front), particles)
+    check_lines(tune.geometry, particles)  # the sampler would find out batch by batch, after much work
     n = len(particles)
     lower, upper, weight = np.full(n, -1), np.full(n, -1), np.zeros(n)
     for code in np.unique(particles.pdg):
@@ -85,7 +83,7 @@ def describe(tune: Tune) -> list[dict[str, object]]:
             "energy": [part.energy_range[0] * (1 - ENERGY_MARGIN), part.energy_range[1] * (1 + ENERGY_MARGIN)],
             "eta": None if part.eta is None else list(part.eta),
             "max_angle_supported": part.max_angle,
-            "emits": "hits",
+            "emits": tune.recipe.emits,
         }
         for part in tune.slices
     ]

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import InputError, OutOfDomainError, UsageError
-from fastparam.generate.limits import Region, check_lines, describe_regions
+from fastparam.generate.limits import Region, describe_regions
 from fastparam.geometry.binning_xml import read_binning_xml
 from fastparam.geometry.detector import Geometry
+from fastparam.geometry.frames import check_lines
 from fastparam.geometry.load import load_geometry, parse_geometry
 from fastparam.geometry.schema import BinningRegion
 from fastparam.geometry.stand_in import voxels_only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from fastparam.errors import OutOfDomainError
 from fastparam.geometry.detector import Geometry
-from fastparam.geometry.frames import local_frames
+from fastparam.geometry.frames import check_lines
 from fastparam.particles import Particles, particle_name
 
-__all__ = ["Region", "check_lines", "check_regions", "describe_regions"]
+__all__ = ["Region", "check_regions", "describe_regions"]
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,6 @@ def describe_regions(regions: Sequence[Region], emits: Literal["hits", "voxels"]
         }
         for region in regions
     ]
-
-
-def check_lines(geometry: Geometry, particles: Particles) -> None:
-    """Refuse particles whose lines cannot be followed; the front of the detector alone decides.
-
-    Raises
-    ------
-    OutOfDomainError
-        Naming the particle.
-    """
-    front = {name: getattr(geometry, name)[:1] for name in ("slab_from", "slab_to", "slab_x0")}
-    local_frames(replace(geometry, **front), particles)
 
 
 def check_regions(

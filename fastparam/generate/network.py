@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastparam._numba import parallel_kernel, prange
+from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.errors import FastparamError, InputError
 from fastparam.generate.limits import Region, check_regions, describe_regions
 from fastparam.generate.lwtnn import LwtnnNetwork
@@ -49,6 +49,9 @@ SUFFIXES = (".onnx", ".json", ".json.gz")
 #: Showers that are evaluated at a time: the stated buffer is a few times their voxels.
 _AT_A_TIME = 4096
 
+#: Numbers that are worth more than one thread.
+_WORTH_THREADS = 20_000
+
 #: Names the first stream of random numbers; further latents have the following numbers.
 _PURPOSE = 0xA0
 
@@ -64,12 +67,23 @@ class Network(Protocol):
     def __call__(self, values: Mapping[str, Floats], output: str) -> Floats: ...
 
 
+@kernel
+def _draw_one(seed: Any, number: Any, purpose: int, is_normal: bool, values: Any) -> None:
+    state = stream(seed, number, purpose)
+    for k in range(len(values)):
+        values[k] = normal(state) if is_normal else uniform(state)
+
+
+@kernel
+def _draw_few(seed: Any, index: Any, purpose: int, is_normal: bool, values: Any) -> None:
+    for i in range(len(index)):
+        _draw_one(seed, index[i], purpose, is_normal, values[i])
+
+
 @parallel_kernel
-def _draw(seed: Any, index: Any, purpose: int, is_normal: bool, values: Any) -> None:
+def _draw_many(seed: Any, index: Any, purpose: int, is_normal: bool, values: Any) -> None:
     for i in prange(len(index)):
-        state = stream(seed, index[i], purpose)
-        for k in range(values.shape[1]):
-            values[i, k] = normal(state) if is_normal else uniform(state)
+        _draw_one(seed, index[i], purpose, is_normal, values[i])
 
 
 class NetworkGenerator:
@@ -190,7 +204,9 @@ class NetworkGenerator:
             for quantity in quantities:
                 if isinstance(quantity, Latent):
                     drawn = np.empty((len(particles), quantity.size))
-                    _draw(seed, particles.index, purpose, quantity.distribution == "normal", drawn)
+                    # Waking other threads takes longer than a few showers need.
+                    draw = _draw_few if drawn.size < _WORTH_THREADS else _draw_many
+                    draw(seed, particles.index, purpose, quantity.distribution == "normal", drawn)
                     purpose += 1
                     columns.append(_spread(drawn, quantity))
                 else:

@@ -106,6 +106,11 @@ class Recipe(BaseModel):
         """Whether single hits have to be kept when showers are summarised (`summary.deposits`)."""
         return self.sampler != "gflash"
 
+    @property
+    def emits(self) -> Literal["hits", "voxels"]:
+        """Form in which the recipe's showers are made."""
+        return "voxels" if self.sampler == "voxel" else "hits"
+
 
 def load_recipe(path_or_name: str | Path, directory: Path | None = None) -> Recipe:
     """Read a recipe: a file (relative to `directory`, default the current one) or the name of a shipped one.

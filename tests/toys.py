@@ -108,6 +108,10 @@ class Law:
     """p = p1 exp(u - exp(u)), u = (p2 - tau)/p3."""
     r_max: float = 20.0
     """Radius beyond which there are no spots."""
+    k: float = 0.0
+    """Mean path of a photon to its conversion over 9/7 [1 + 0.05 (E/GeV)^-0.88] X0; profiles then start behind it."""
+    pair: float = 0.0
+    """Energy exp(-t) dt that the pair leaves behind the conversion, in critical energies."""
 
     def core_radius(self, tau: Floats) -> Floats:
         return self.core[0] + self.core[1] * tau
@@ -145,11 +149,16 @@ def shower_batch(geometry: Geometry, particles: Particles, *, seed: int, law: La
     rng = np.random.default_rng([seed, 1])
     relative = law.resolution / np.sqrt(particles.energy / 1000.0)
     energy = law.visible * particles.energy * rng.gamma(relative**-2) * relative**2
+    mean_path = law.k * 9.0 / 7.0 * (1.0 + 0.05 * (particles.energy / 1000.0) ** -0.88)
+    pair = law.pair * geometry.material.critical_energy / particles.energy
     points, layers = [], []
     for i in range(len(particles)):
         position, u = particles.position[i], particles.direction[i]
         t = rng.gamma(alpha[i], t_max[i] / (alpha[i] - 1.0), n_spots)
         tau = t / t_max[i]
+        if law.k > 0.0:
+            early = rng.random(n_spots) < pair[i] / (1.0 + pair[i])
+            t = np.where(early, rng.exponential(1.0, n_spots), t) + rng.exponential(mean_path[i])
         core = rng.random(n_spots) < law.core_weight(tau)
         scale = np.where(core, law.core_radius(tau), law.tail_radius(tau))
         quantile = rng.random(n_spots) * law.r_max**2 / (law.r_max**2 + scale**2)

@@ -29,7 +29,8 @@ from fastparam.export.tune_data import (
     segment_tables,
     slice_tables,
 )
-from fastparam.fit import longitudinal
+from fastparam.fit import conversion, population, shape_marginals
+from fastparam.fit.fit import Fit
 from fastparam.fit.radial import LAWS
 from fastparam.geometry.frames import MAX_ANGLE
 from fastparam.tunes.file import tune_digest
@@ -44,8 +45,12 @@ _TOP = frozenset({"include", "src", "example", "dd4hep", "CMakeLists.txt", "READ
 
 #: Components of a slice that are sampled, those that may be, and those that only inform.
 _SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
-_CORRECTIONS = ("warp", "layer_factors", "radial_warp", "spot_groups", "modulation")
+_CORRECTIONS = ("warp", "conversion", "layer_factors", "radial_warp", "spot_groups", "modulation")
 _INFORMING = ("resolution", "layer_response")
+
+#: What the C++ has room for: knots of a population law, energies of shape_marginals.
+_MAX_KNOTS = 4
+_MARGINAL_ENERGIES = 3
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,10 @@ def _electrons(tune: Tune) -> SliceTune:
     return max((part for part in tune.slices if abs(part.pdg) == 11), key=lambda part: part.pdg)
 
 
+def _knots(fit: Fit) -> int:
+    return len(population.law_of(fit).knots)
+
+
 def _check(tune: Tune) -> None:
     """Refuse what the templates have no law for, and warn of fits that failed."""
     for part in tune.slices:
@@ -139,11 +148,13 @@ def _check(tune: Tune) -> None:
         unknown = [name for name in laws if name not in _SAMPLED + _CORRECTIONS + _INFORMING]
         radial_law = laws["radial"].settings.get("law")
         known = {
-            "longitudinal": longitudinal.NAMES,
+            "longitudinal": population.law_of(laws["longitudinal"]).names,
             "spots": ("n0", "n1"),
             "radial": LAWS[radial_law].names if radial_law in ("classical", "smooth") else (),
         }
         unknown += [name for name, names in known.items() if laws[name].names != names]
+        unknown += [name for name in ("longitudinal", "conversion") if name in laws and _knots(laws[name]) > _MAX_KNOTS]
+        unknown += [name for name in part.tables if name != "shape_marginals"]
         if max(laws["response"].settings["orders"]) >= RESPONSE_COEFFICIENTS:
             unknown.append("response")
         if "warp" in laws and laws["warp"].settings["degree"] > 2:
@@ -205,6 +216,12 @@ def _numbers(tune: Tune) -> dict[str, str]:
         "RADIAL_BINS": radial_bins(),
         **correction_sizes(),
         "SLICES": slice_tables(tune),
+        "MAX_KNOTS": str(_MAX_KNOTS),
+        "MARGINAL_ENERGIES": str(_MARGINAL_ENERGIES),
+        "MARGINAL_NODES": str(len(shape_marginals.Z)),
+        "MARGINAL_FIRST": repr(float(-shape_marginals.Z_LAST)),
+        "MARGINAL_STEP": repr(float(shape_marginals.Z_STEP)),
+        "PAIR": repr(float(conversion.PAIR)),
     }
 
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from fastparam.export.homogeneous import Constants
 from fastparam.export.readme import title
-from fastparam.fit import layer_factors, modulation, radial_warp, spot_groups, warp
+from fastparam.fit import layer_factors, modulation, population, radial_warp, spot_groups, warp
 from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.frames import MAX_ANGLE
 from fastparam.tunes.tune import SliceTune, Tune
@@ -80,8 +81,14 @@ def detector_constants(geometry: Geometry) -> str:
         _array("bool", "kWhole", "kLayers", _whole(geometry)),
         f"inline constexpr double kPitch = {_number(pitch)};  // of the modulation in phi, rad; 0 without one",
         _array("double", "kPhaseRadius", "1 + kLayers", radii),
+        f"inline constexpr double kDepth = {_number(float(_depth(geometry)))};  // X0, of all slabs, straight through",
     ]
     return "\n".join(lines)
+
+
+def _depth(geometry: Geometry) -> np.float64:
+    depth: np.float64 = ((geometry.slab_to - geometry.slab_from) / geometry.slab_x0).sum()
+    return depth
 
 
 def _whole(geometry: Geometry) -> npt.NDArray[np.bool_]:
@@ -137,6 +144,8 @@ def slice_tables(tune: Tune) -> str:
         lines += _correction_tables(k, part)
         rows = ", ".join(_braces(row) for row in _layer_factors(part.components["layers"]))
         lines.append(f"inline constexpr double kLayerFactor{k}[kMedia][2] = {{{rows}}};")
+        if "shape_marginals" in part.tables:
+            lines.append(f"inline constexpr Marginals kMarginals{k} = {_marginals(part.tables['shape_marginals'])};")
     lines += [f"inline constexpr int kSlices = {len(tune.slices)};", "inline constexpr Slice kTune[kSlices] = {"]
     lines += [_slice(k, part) for k, part in enumerate(tune.slices)]
     lines.append("};")
@@ -182,7 +191,11 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {'false, 0.0' if offset is None else f'true, {_number(offset)}'},",
         f"    {'true' if zero else 'false'}, {_braces(zero or [0.0, 0.0])},",
         *(f"    {_braces(row)}," for row in _response_rows(shower["response"])),
-        f"    {_braces(shower['longitudinal'].values)},",
+        f"    {_population(shower['longitudinal'])},",
+        f"    {_number(shower['conversion']['k'] if 'conversion' in shower else 0.0)},",
+        f"    {_population(shower.get('conversion', shower['longitudinal']))},",
+        f"    {_braces(shower['conversion'].values[-2:] if 'conversion' in shower else [0.0, 0.0])},",
+        f"    {f'&kMarginals{number}' if 'shape_marginals' in part.tables else 'nullptr'},",
         f"    {_braces(shower['spots'].values)},",
         f"    kLayerFactor{number}, {shower['layers'].settings['main']},",
         f"    {f'kLayerScale{number}' if 'layer_factors' in shower else 'nullptr'},",
@@ -198,6 +211,23 @@ def _slice(number: int, part: SliceTune) -> str:
 
 def _braces(values: Iterable[float]) -> str:
     return "{" + ", ".join(_number(v) for v in values) + "}"
+
+
+def _population(fit: Fit) -> str:
+    """Return intercepts and slopes, or knots with values and second derivatives there."""
+    law = population.law_of(fit)
+    values = fit.values[: len(law.names)].reshape(5, -1)
+    knots = law.knots
+    bends = (population.curvatures(knots) @ values.T).T if len(knots) else np.zeros((5, 0))
+    tables = (", ".join(_braces(row) for row in table) for table in (values, bends))
+    value, bend = (f"{{{table}}}" for table in tables)
+    return f"{{{len(knots)}, {_braces(knots)}, {value}, {bend}}}"
+
+
+def _marginals(tables: Tables) -> str:
+    h = ", ".join("{" + ", ".join(_braces(row) for row in tables[name]) + "}" for name in ("t", "alpha"))
+    text = f"{{{len(tables['ln_y'])}, {_braces(tables['ln_y'])}, {{{h}}}, {_braces(tables['copula'])}}}"
+    return textwrap.fill(text, 116, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _response_rows(fit: Fit) -> list[list[float]]:

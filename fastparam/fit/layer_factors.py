@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fastparam.fit import layers, warp
 from fastparam.fit.fit import Fit
-from fastparam.fit.profiles import Profiles, gamma_fractions
+from fastparam.fit.profiles import Profiles
 from fastparam.summary.points import EnergyPoints
 
 __all__ = ["cell_energy", "coefficients", "evaluate", "expected_energy", "fit"]
@@ -146,7 +146,7 @@ def cell_energy(
     float64 array (n, C)
         In MeV; each row adds up to the shower's visible energy.
     """
-    share = gamma_fractions(theta[:, 0], theta[:, 1], profiles.depths)
+    share = profiles.expected(theta)
     share *= layers.evaluate(media, profiles.energy)[:, profiles.medium]
     if bend is not None:
         main = profiles.medium == media.settings["main"]

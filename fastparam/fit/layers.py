@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastparam.errors import FitError
 from fastparam.fit.fit import Fit
-from fastparam.fit.profiles import Profiles, gamma_fractions
+from fastparam.fit.profiles import Profiles
 from fastparam.summary.points import EnergyPoints
 
 __all__ = ["evaluate", "fit", "response"]
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 _MIN_SHOWERS = 10
 
 
-def fit(profiles: Profiles, theta: Floats, points: EnergyPoints) -> Fit:
+def fit(profiles: Profiles, theta: Floats, points: EnergyPoints, *, expected: Floats | None = None) -> Fit:
     """Fit the factors of all media but the one that holds most energy.
 
     Parameters
@@ -36,6 +36,8 @@ def fit(profiles: Profiles, theta: Floats, points: EnergyPoints) -> Fit:
     theta : float64 array (n, 2)
         ln T and ln alpha of each shower.
     points : EnergyPoints
+    expected : float64 array (n, C), optional
+        Share of each shower's own profile in its cells; default that of `theta`.
 
     Returns
     -------
@@ -44,7 +46,8 @@ def fit(profiles: Profiles, theta: Floats, points: EnergyPoints) -> Fit:
         name it.
     """
     n_media = int(profiles.medium.max()) + 1
-    expected = gamma_fractions(theta[:, 0], theta[:, 1], profiles.depths)
+    if expected is None:
+        expected = profiles.expected(theta)
     seen = np.stack([profiles.cell_energy[:, profiles.medium == m].sum(axis=1) for m in range(n_media)], axis=1)
     share = np.stack([expected[:, profiles.medium == m].sum(axis=1) for m in range(n_media)], axis=1)
     main = profiles.main_medium

@@ -39,7 +39,10 @@ from fastparam.fit.profiles import MIN_LN_ALPHA, Profiles, deposits, gamma_fract
 from fastparam.shapes.normal import normal_cdf1
 from fastparam.summary.points import EnergyPoints, energy_points
 
-__all__ = ["NAMES", "Profiles", "ShowerFits", "evaluate", "fit", "gamma_fractions", "shower_fits"]
+__all__ = [
+    "NAMES", "Profiles", "ShowerFits", "deposits_law", "evaluate", "fit", "gamma_fractions", "law_from_knots",
+    "log_marginal", "prior_from_knots", "shower_fits", "values_at_knots",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,7 +77,8 @@ def _marginal(
         out[i] -= math.log(max(normal_cdf1((mean_a[i] - MIN_LN_ALPHA) / sigma_a[i]), 1e-300))
 
 
-def _log_marginal(theta: Floats, parabola: Floats, law: dict[str, Floats]) -> Floats:
+def log_marginal(theta: Floats, parabola: Floats, law: dict[str, Floats]) -> Floats:
+    """Log marginal likelihood of n showers under a law, up to a constant per shower, from their `posteriors`."""
     out = np.empty(len(theta))
     t, alpha, sigma_t, sigma_alpha, rho = (law[q] for q in QUANTITIES)
     _marginal(theta, parabola, t, alpha, sigma_t, sigma_alpha, rho, out)
@@ -156,21 +160,21 @@ def shower_fits(
     if start is None:
         prior, values = _wide_prior(theta, fitted.ln_y), None
     else:
-        values = _at_knots(start, form)
-        prior = _prior(values, basis)
+        values = values_at_knots(start, form)
+        prior = prior_from_knots(values, basis)
     n_eff = np.full(len(theta), 200.0)
     minuit: Minuit | None = None
     for round_ in range(_ROUNDS):
         parabola = posteriors(fitted, n_eff, prior, theta)
         scatter = deposits(fitted, theta, parabola, prior)
-        deposits_law, law_covariance, n_eff_points, n_eff_errors = _n_eff_law(*scatter, ln_e, point, len(points))
-        n_eff = np.exp(deposits_law[0] + deposits_law[1] * ln_e)
+        n_eff_law, law_covariance, n_eff_points, n_eff_errors = deposits_law(*scatter, ln_e, point, len(points))
+        n_eff = np.exp(n_eff_law[0] + n_eff_law[1] * ln_e)
         if round_ == 0:  # the parabolas were made with a provisional N_eff
             parabola = posteriors(fitted, n_eff, prior, theta)
         before = values
         minuit = _population(theta, parabola, basis, values)
         values = np.array(minuit.values)
-        prior = _prior(values, basis)
+        prior = prior_from_knots(values, basis)
         if before is not None and np.all(np.abs(values - before) <= _SETTLED * np.array(minuit.errors)):
             break
     assert minuit is not None
@@ -178,7 +182,7 @@ def shower_fits(
     fit_ = _as_fit(minuit, form, theta, parabola, fitted, point, points)
     everything = np.column_stack([evaluate(fit_, profiles.ln_y)[q] for q in QUANTITIES[:2]])
     everything[used] = theta
-    return fit_, ShowerFits(everything, used, deposits_law, law_covariance, n_eff_points, n_eff_errors)
+    return fit_, ShowerFits(everything, used, n_eff_law, law_covariance, n_eff_points, n_eff_errors)
 
 
 def fit(profiles: Profiles) -> Fit:
@@ -207,7 +211,7 @@ def _wide_prior(theta: Floats, ln_y: Floats) -> Floats:
     return prior
 
 
-def _n_eff_law(
+def deposits_law(
     chi2: Floats, freedom: Floats, ln_e: Floats, point: npt.NDArray[np.int64], n_points: int
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Measure N_eff per energy point (degrees of freedom over the chi2 of one deposit), and fit its power law."""
@@ -236,7 +240,7 @@ def _n_eff_law(
     return law, full, value, error
 
 
-def _at_knots(start: Fit, form: PopulationLaw) -> Floats:
+def values_at_knots(start: Fit, form: PopulationLaw) -> Floats:
     """Values at the knots that an earlier fit, of whatever law, has there."""
     law = evaluate(start, form.knots)
     rows = [np.exp(law["mean_ln_t"]), np.exp(law["mean_ln_alpha"]), 1 / law["sigma_ln_t"], 1 / law["sigma_ln_alpha"]]
@@ -246,7 +250,7 @@ def _at_knots(start: Fit, form: PopulationLaw) -> Floats:
     return inside
 
 
-def _law(values: Floats, basis: Floats) -> dict[str, Floats]:
+def law_from_knots(values: Floats, basis: Floats) -> dict[str, Floats]:
     """Quantities of every shower from the values at the knots."""
     fitted = np.reshape(values, (5, -1)) @ basis.T
     if basis.shape[1] > 2:  # a straight line stays between its ends
@@ -254,8 +258,9 @@ def _law(values: Floats, basis: Floats) -> dict[str, Floats]:
     return population.quantities(fitted)
 
 
-def _prior(values: Floats, basis: Floats) -> Floats:
-    law = _law(values, basis)
+def prior_from_knots(values: Floats, basis: Floats) -> Floats:
+    """Prior of every shower, as `profiles.posteriors` wants it."""
+    law = law_from_knots(values, basis)
     c = 1.0 - law["rho"] ** 2
     return np.column_stack(
         [
@@ -276,7 +281,7 @@ def _population(theta: Floats, parabola: Floats, basis: Floats, start: Floats | 
     n_knots = basis.shape[1]
 
     def cost(values: Floats) -> float:
-        return -2.0 * float(_log_marginal(theta, parabola, _law(values, basis)).sum())
+        return -2.0 * float(log_marginal(theta, parabola, law_from_knots(values, basis)).sum())
 
     if start is None:
         rows = []
@@ -308,7 +313,7 @@ def _as_fit(
     """Rewrite the fit in terms of the law's own parameters, and compare it with free numbers at every energy point."""
     jacobian, basis = form.of_knots(), form.basis(fitted.ln_y)
     at_knots = from_minuit(minuit, energy=fitted.energy)
-    constrained = -2.0 * _log_marginal(theta, parabola, _law(at_knots.values, basis))
+    constrained = -2.0 * log_marginal(theta, parabola, law_from_knots(at_knots.values, basis))
     free: dict[str, list[float]] = {"energy": []}
     gain, n_points = 0.0, 0
     for p in range(len(points)):
@@ -354,7 +359,7 @@ def _sandwich(minuit: Minuit, theta: Floats, parabola: Floats, basis: Floats) ->
         for sign in (1.0, -1.0):
             moved = values.copy()
             moved[k] += sign * step
-            sides.append(_log_marginal(theta, parabola, _law(moved, basis)))
+            sides.append(log_marginal(theta, parabola, law_from_knots(moved, basis)))
         scores[:, k] = (sides[0] - sides[1]) / (2.0 * step)
     inverse = np.nan_to_num(np.array(minuit.covariance))
     # At the maximum each parameter has used up one shower's worth of scatter.

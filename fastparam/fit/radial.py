@@ -261,8 +261,10 @@ def cumulative(core: Floats, tail: Floats, p: Floats, r2: Floats) -> Floats:
     return within
 
 
-def fit(data: RadialData, law: str = "smooth") -> Fit:
+def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> Fit:
     """Fit a law of `LAWS`; chi2 compares fractions per radial bin with the law in every (age, energy) row.
+
+    The minimiser begins with the earlier fit `start` where that has the same law.
 
     Raises
     ------
@@ -282,14 +284,16 @@ def fit(data: RadialData, law: str = "smooth") -> Fit:
         # The deviance: subtracting the likelihood of the data themselves keeps the digits that matter.
         return 2.0 * (saturated - float((counts * np.log(of(values))).sum()))
 
-    minuit = Minuit(cost, list(form.start), name=form.names)
+    warm = start is not None and start.settings.get("law") == law
+    minuit = Minuit(cost, list(start.values) if start is not None and warm else list(form.start), name=form.names)
     minuit.errordef = Minuit.LEAST_SQUARES
     minuit.limits = list(form.limits)
     minuit.errors = [0.05 * max(abs(s), 0.1) for s in form.start]
     if np.ptp(rows.ln_e) < 0.05:
         for name in form.energy:
             minuit.fixed[name] = True
-    minuit.simplex(ncall=3000)
+    if not warm:
+        minuit.simplex(ncall=3000)
     minimise(minuit)
     values = np.array(minuit.values)
     described = of(values)

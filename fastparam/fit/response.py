@@ -43,8 +43,10 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(96)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-def fit(energy: Floats, visible: Floats) -> Fit:
+def fit(energy: Floats, visible: Floats, *, start: Fit | None = None) -> Fit:
     """Fit the response of n showers of kinetic energies `energy` and visible energies `visible`, MeV, shapes (n,).
+
+    The minimiser begins with the earlier fit `start` where that has the same form.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def fit(energy: Floats, visible: Floats) -> Fit:
     n_points = len(points) if not points.continuous else len(points) + len(ORDERS)
     offset, orders = _choose(u, x, n_points)
     y, _ = _forward(x, offset)
-    minuit = _maximise(u, y, orders, None)
+    minuit = _maximise(u, y, orders, start)
     minimise(minuit)
     settings = {"offset": offset, "orders": list(orders), "zero": _fit_zeros(np.log(energy / 1000.0), seen)}
     provisional = from_minuit(minuit, energy=energy, settings=settings)
@@ -211,7 +213,7 @@ def _gradient(values: Any, u: Floats, y: Floats, orders: Sequence[int]) -> Float
     )
 
 
-def _maximise(u: Floats, y: Floats, orders: Sequence[int], previous: Minuit | None) -> Minuit:
+def _maximise(u: Floats, y: Floats, orders: Sequence[int], previous: Fit | Minuit | None) -> Minuit:
     names = [
         f"{what}{j}"
         for what, order in zip(("location", "ln_scale", "skewness", "ln_tail"), orders, strict=True)
@@ -223,7 +225,8 @@ def _maximise(u: Floats, y: Floats, orders: Sequence[int], previous: Minuit | No
         "ln_scale0": float(np.log(max(0.5 * np.diff(np.quantile(spread, [0.16, 0.84]))[0], 1e-9)))
     }
     if previous is not None:
-        start |= {name: float(previous.values[name]) for name in previous.parameters if name in names}
+        known = previous.names if isinstance(previous, Fit) else previous.parameters
+        start |= {name: float(value) for name, value in zip(known, previous.values, strict=True) if name in names}
 
     def cost(values: Floats) -> float:
         return -2.0 * float(_log_density(values, u, y, orders).sum())

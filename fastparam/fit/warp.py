@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.fit.fit import Fit
-from fastparam.fit.profiles import Profiles, gamma_fractions
+from fastparam.fit.profiles import Profiles
 
 __all__ = ["MAX_ORDER", "evaluate", "fit", "warped"]
 
@@ -44,7 +44,7 @@ def fit(profiles: Profiles, theta: Floats, n_eff: Floats) -> Fit:
     used = profiles.cell_energy.sum(axis=1) > 0
     energy = profiles.energy[used]
     cells = profiles.cell_energy[used]
-    expected = gamma_fractions(theta[used, 0], theta[used, 1], profiles.depths[used])
+    expected = profiles.take(used).expected(theta[used])
     # The last edge is 1 on both sides: it says nothing.
     u = np.cumsum(expected / expected.sum(axis=1, keepdims=True), axis=1)[:, :-1]
     excess = np.cumsum(cells / cells.sum(axis=1, keepdims=True), axis=1)[:, :-1] - u

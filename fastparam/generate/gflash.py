@@ -1,11 +1,12 @@
 """Sampler of the recipe `gflash`: gamma profile, two radial components, equal spots.
 
-For every shower: the visible energy from the response law; (ln T, ln alpha) from the bivariate normal law, drawn again
-where alpha would not exceed 1; N spots of equal energy, N Poisson around the spots law. Each spot gets a depth from the
-shower's gamma profile, folded with where the detector is active and how much of the energy each medium shows, then a
-radius from the two-component profile at its age, and a uniform azimuth. What the recipe's corrections add: the profile
-is warped and multiplied by factors of layers; a radius is found through the warped cumulative profile; a spot becomes a
-group of spots with radii of their own that share its step of depth and its energy.
+For every shower: the visible energy from the response law; of a photon, if the recipe says so, the path to its
+conversion; (ln T, ln alpha) from the bivariate normal law, drawn again where alpha would not exceed 1; N spots of equal
+energy, N Poisson around the spots law. Each spot gets a depth from the shower's gamma profile, folded with where the
+detector is active and how much of the energy each medium shows, then a radius from the two-component profile at its
+age, and a uniform azimuth. What the recipe's corrections add: (ln T, ln alpha) of photons follow tabulated marginals;
+the profile is warped and multiplied by factors of layers; a radius is found through the warped cumulative profile; a
+spot becomes a group of spots with radii of their own that share its step of depth and its energy.
 
 A spot is placed in the local frame, so that showers keep their symmetry about the particle's line at any incidence, and
 belongs to the layer it then lies in. One that lands between active media is moved along the line's direction into the
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit import (
+    conversion,
     layer_factors,
     layers,
     longitudinal,
@@ -30,6 +32,7 @@ from fastparam.fit import (
     radial,
     radial_warp,
     response,
+    shape_marginals,
     spot_groups,
     spots,
     warp,
@@ -62,6 +65,7 @@ _CHUNK = 4096
 
 _VISIBLE, _SHAPE, _SPOTS, _GROUPS = 1, 2, 3, 4
 _MIN_LN_ALPHA = 0.02
+_Z_LAST, _Z_STEP = shape_marginals.Z_LAST, shape_marginals.Z_STEP
 _MIN_TAU, _MAX_TAU = spot_groups.MIN_TAU, float(radial.TAU_EDGES[-1])
 
 
@@ -79,13 +83,13 @@ class _Segments:
 class _Drawn:
     """What is known once per shower.
 
-    Visible energy in MeV, ln T, ln alpha, number of groups; factors (n, n_media) and (n, L); warp (n, J); spots per
-    group (n, 3), and s at the nodes of the radial warp (n, n_tau, n_u), both empty where the recipe has none.
+    Visible energy in MeV; shape (n, 4): start in X0, relative energy of the pair there, ln T and ln alpha behind it;
+    number of groups; factors (n, n_media) and (n, L); warp (n, J); spots per group (n, 3), and s at the nodes of the
+    radial warp (n, n_tau, n_u), both empty where the recipe has none.
     """
 
     visible: Floats
-    ln_t: Floats
-    ln_alpha: Floats
+    shape: Floats
     groups: npt.NDArray[np.int64]
     factor: Floats
     layer_factor: Floats
@@ -105,19 +109,43 @@ def _latents(seed: Any, index: Any, z: Any, u: Any) -> None:
         u[i] = uniform(state)
 
 
+@kernel
+def _table(h: Any, z: float) -> float:
+    """Value at z of a function tabulated as in `fit.marginals`; z itself where there is no table."""
+    if len(h) == 0:
+        return z
+    u = (z + _Z_LAST) / _Z_STEP
+    k = min(max(math.floor(u), 0), len(h) - 2)
+    return float(h[k] + (u - k) * (h[k + 1] - h[k]))
+
+
 @parallel_kernel
-def _shapes(seed: Any, index: Any, law: Any, mean_spots: Any, ln_t: Any, ln_alpha: Any, n_spots: Any) -> None:
-    """`law` (n, 5): mean ln T, mean ln alpha, sigma of both, correlation."""
+def _shapes(
+    seed: Any, index: Any, law: Any, h: Any, depth: Any, mean_spots: Any, shape: Any, n_spots: Any,
+) -> None:  # fmt: skip
+    """Draw shapes and numbers of spots.
+
+    `law` (n, 10): mean ln T, mean ln alpha, sigma of both, correlation, mean path, pair, change of both means with the
+    path, factor of the correlation. A path ends within `depth`, since showers that show nothing are drawn by the
+    response already. `shape` (n, 4) is filled as in `_Drawn`.
+    """
     for i in prange(len(index)):
         state = stream(seed, index[i], _SHAPE)
-        r = min(max(law[i, 4], -1.0), 1.0)
+        start = 0.0
+        if law[i, 5] > 0.0:
+            start = -law[i, 5] * math.log(1.0 - uniform(state) * -math.expm1(-depth / law[i, 5]))
+        r = min(max(law[i, 4] * law[i, 9], -1.0), 1.0)
         a, b = math.sqrt(0.5 * (1.0 + r)), math.sqrt(0.5 * (1.0 - r))
+        beyond = start - law[i, 5]
+        mean_t, mean_alpha = law[i, 0] + law[i, 7] * beyond, law[i, 1] + law[i, 8] * beyond
+        ln_t, ln_alpha = 0.0, 0.0
         for _ in range(1000):
             z1, z2 = normal(state), normal(state)
-            ln_t[i] = law[i, 0] + law[i, 2] * (a * z1 + b * z2)
-            ln_alpha[i] = law[i, 1] + law[i, 3] * (a * z1 - b * z2)
-            if ln_alpha[i] > _MIN_LN_ALPHA:
+            ln_t = mean_t + law[i, 2] * _table(h[i, 0], a * z1 + b * z2)
+            ln_alpha = mean_alpha + law[i, 3] * _table(h[i, 1], a * z1 - b * z2)
+            if ln_alpha > _MIN_LN_ALPHA:
                 break
+        shape[i, 0], shape[i, 1], shape[i, 2], shape[i, 3] = start, law[i, 6], ln_t, ln_alpha
         n_spots[i] = max(poisson(state, mean_spots[i]), 1)
 
 
@@ -137,22 +165,26 @@ def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz:
 
 @kernel
 def _profile(
-    t: Any, maximum: float, alpha: float, factor: Any, layer_factor: Any, warp: Any, main: Any, medium: Any,
+    t: Any, shape: Any, factor: Any, layer_factor: Any, warp: Any, main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, table: Any,
 ) -> None:  # fmt: skip
     """Fill `table` with the energy of a shower in front of the end of each segment; t (2, L) are depths in X0."""
     n_segments = len(seg_layer)
+    start, pair, maximum, alpha = shape[0], shape[1], math.exp(shape[2]), math.exp(shape[3])
     beta = (alpha - 1.0) / maximum
     of_main = 0.0
     edge, at_edge = -1.0, 0.0
     for k in range(n_segments):
         m = seg_layer[k]
-        a = t[0, m] + seg_f0[k] * (t[1, m] - t[0, m])
-        b = t[0, m] + seg_f1[k] * (t[1, m] - t[0, m])
+        a = max(t[0, m] + seg_f0[k] * (t[1, m] - t[0, m]) - start, 0.0)
+        b = max(t[0, m] + seg_f1[k] * (t[1, m] - t[0, m]) - start, 0.0)
         if a != edge:
             at_edge = gamma_p1(alpha, beta * a)
         upper = gamma_p1(alpha, beta * b)
-        table[k] = max(upper - at_edge, 0.0) * factor[medium[m]]
+        table[k] = max(upper - at_edge, 0.0)
+        if pair > 0.0:
+            table[k] += pair * (math.exp(-a) - math.exp(-b))
+        table[k] *= factor[medium[m]]
         if medium[m] == main:
             of_main += table[k]
         edge, at_edge = b, upper
@@ -207,17 +239,14 @@ def _ages(t: Any, maximum: float, seg_layer: Any, seg_f0: Any, seg_f1: Any, tau:
 
 @parallel_kernel
 def _count(
-    seed: Any, index: Any, groups: Any, ln_t: Any, ln_alpha: Any, factor: Any, layer_factor: Any, warp: Any,
+    seed: Any, index: Any, groups: Any, shape: Any, factor: Any, layer_factor: Any, warp: Any,
     split: Any, main: Any, medium: Any, seg_layer: Any, seg_f0: Any, seg_f1: Any, t: Any, n_spots: Any,
 ) -> None:  # fmt: skip
     """Count the spots of all groups of every shower."""
     for i in prange(len(index)):
         table, tau = np.empty(len(seg_layer)), np.empty(len(seg_layer))
-        maximum = math.exp(ln_t[i])
-        _profile(
-            t[i], maximum, math.exp(ln_alpha[i]), factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0,
-            seg_f1, table,
-        )  # fmt: skip
+        maximum = shape[i, 0] + math.exp(shape[i, 2])
+        _profile(t[i], shape[i], factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0, seg_f1, table)
         _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
         segment, number = np.empty(groups[i], dtype=np.int64), np.empty(groups[i], dtype=np.int64)
         n_spots[i] = _draw_groups(stream(seed, index[i], _GROUPS), table, tau, split[i], segment, number)
@@ -253,7 +282,7 @@ def _warped_radius(v: float, shares: Any, edges: Any, core: float, tail: float, 
 
 @parallel_kernel
 def _place(
-    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, ln_t: Any, ln_alpha: Any, groups: Any, factor: Any,
+    seed: Any, index: Any, offsets: Any, first: Any, visible: Any, shape: Any, groups: Any, factor: Any,
     layer_factor: Any, warp: Any, split: Any, radial_warp: Any, tau_nodes: Any, u_node: Any, u_weight: Any,
     u_edges: Any, main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
@@ -272,11 +301,8 @@ def _place(
         if high == low:
             continue
         table, tau = np.empty(n_segments), np.empty(n_segments)
-        maximum = math.exp(ln_t[i])
-        _profile(
-            t[i], maximum, math.exp(ln_alpha[i]), factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0,
-            seg_f1, table,
-        )  # fmt: skip
+        maximum = shape[i, 0] + math.exp(shape[i, 2])
+        _profile(t[i], shape[i], factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0, seg_f1, table)
         if splits or bends:
             _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
         segment, number = np.empty(groups[i] if splits else 0, np.int64), np.empty(groups[i] if splits else 0, np.int64)
@@ -387,24 +413,21 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     )
     visible = np.where(empty, 0.0, ratio * particles.energy)
     ln_y = np.log(particles.energy / tune.geometry.material.critical_energy)
-    law = _blend(
-        tune,
-        plan,
-        lambda part, rows: np.column_stack(
-            list(longitudinal.evaluate(part.components["longitudinal"], ln_y[rows]).values())
-        ),
-    )
+    law = _blend(tune, plan, lambda part, rows: _population(part, particles.energy[rows], ln_y[rows]))
     mean_spots = _blend(tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows]))
-    ln_t, ln_alpha, groups = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
-    _shapes(seed, index, law, mean_spots, ln_t, ln_alpha, groups)
+    shape, groups = np.empty((n, 4)), np.empty(n, dtype=np.int64)
+    depth = float(((tune.geometry.slab_to - tune.geometry.slab_from) / tune.geometry.slab_x0).sum())
+    chunks = [np.arange(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
+    for rows in chunks:
+        h, own = _marginals(tune, _take(plan, rows), ln_y[rows]), slice(rows[0], rows[-1] + 1)
+        _shapes(seed, index[own], law[own], h, depth, mean_spots[own], shape[own], groups[own])
     segments = _segments(tune.geometry)
     corrections = _corrections(tune, plan, particles.energy)
-    drawn = _Drawn(visible, ln_t, ln_alpha, groups, *corrections)
+    drawn = _Drawn(visible, shape, groups, *corrections)
     if any("modulation" in part.components for part in tune.slices):
         phase = _modulation(tune, plan, particles)
         # Layers share the energy, which the total has: their factors are relative to each other.
         drawn = replace(drawn, visible=visible * phase[:, 0], layer_factor=drawn.layer_factor * phase[:, 1:])
-    chunks = [np.arange(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
     n_spots = groups.copy()
     if drawn.split.shape[1]:
         for rows in chunks:
@@ -472,7 +495,7 @@ def _spots(
     t = depth_at(frames, geometry.slab_x0, period.reshape(len(particles), -1)).reshape(period.shape)
     n_spots = np.empty(len(particles), dtype=np.int64)
     _count(
-        seed, particles.index, drawn.groups, drawn.ln_t, drawn.ln_alpha, drawn.factor, drawn.layer_factor, drawn.warp,
+        seed, particles.index, drawn.groups, drawn.shape, drawn.factor, drawn.layer_factor, drawn.warp,
         drawn.split, _main(tune, plan), geometry.layer_medium.astype(np.int64), segments.layer, segments.f0,
         segments.f1, t, n_spots,
     )  # fmt: skip
@@ -489,7 +512,7 @@ def _fill(
     active = line_crossings(geometry, particles, np.stack([geometry.layer_from, geometry.layer_to]))
     t = depth_at(frames, geometry.slab_x0, period.reshape(len(particles), -1)).reshape(period.shape)
     at = t[:, 0, segments.layer] + 0.5 * (segments.f0 + segments.f1) * (t[:, 1] - t[:, 0])[:, segments.layer]
-    tau = at / np.exp(drawn.ln_t)[:, None]
+    tau = at / (drawn.shape[:, 0] + np.exp(drawn.shape[:, 2]))[:, None]
     ln_e = np.log(particles.energy / 10_000.0)
     widths = _blend(
         tune,
@@ -498,7 +521,7 @@ def _fill(
     )
     moliere = geometry.material.moliere_radius
     _place(
-        seed, particles.index, hits.offsets, first, drawn.visible, drawn.ln_t, drawn.ln_alpha, drawn.groups,
+        seed, particles.index, hits.offsets, first, drawn.visible, drawn.shape, drawn.groups,
         drawn.factor, drawn.layer_factor, drawn.warp, drawn.split, drawn.radial_warp,
         radial_warp.TAU_NODES, radial_warp.U_NODE, radial_warp.U_WEIGHT, radial_warp.U_EDGES,
         _main(tune, plan), geometry.layer_medium.astype(np.int64),
@@ -539,6 +562,32 @@ def _blend(tune: Tune, plan: Plan, evaluate: Callable[[SliceTune, npt.NDArray[np
             result[rows] += values * share[rows].reshape(-1, *(1,) * (values.ndim - 1))
     assert result is not None  # a plan serves every particle
     return result
+
+
+def _population(part: SliceTune, energy: Floats, ln_y: Floats) -> Floats:
+    """Law of the shape that is sampled, (n, 10) as `_shapes` wants it."""
+    if "conversion" in part.components:
+        law = list(conversion.evaluate(part.components["conversion"], energy, ln_y).values())
+        return np.column_stack([*law, np.ones_like(ln_y)])
+    law = list(longitudinal.evaluate(part.components["longitudinal"], ln_y).values())
+    copula = np.ones_like(ln_y)
+    if "shape_marginals" in part.tables:
+        copula = shape_marginals.evaluate(part.tables["shape_marginals"], ln_y)[1]
+    return np.column_stack([*law, np.zeros((len(ln_y), 4)), copula])
+
+
+def _marginals(tune: Tune, plan: Plan, ln_y: Floats) -> Floats:
+    """Tables of the standardised (ln T, ln alpha), (n, 2, k); k = 0 where no slice has any."""
+
+    def tables(part: SliceTune, rows: npt.NDArray[np.int64]) -> Floats:
+        if "shape_marginals" in part.tables and "conversion" not in part.components:
+            return shape_marginals.evaluate(part.tables["shape_marginals"], ln_y[rows])[0]
+        return np.broadcast_to(shape_marginals.Z, (len(rows), 2, len(shape_marginals.Z)))
+
+    used = np.unique(np.concatenate([plan.lower, plan.upper]))
+    if not any("shape_marginals" in tune.slices[k].tables for k in used):
+        return np.empty((len(ln_y), 2, 0))
+    return _blend(tune, plan, tables)
 
 
 def _take(plan: Plan, rows: npt.NDArray[np.int64]) -> Plan:

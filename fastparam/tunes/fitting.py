@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, FitError, InputError
 from fastparam.fit import (
+    conversion,
     hadron_start,
     layer_factors,
     layers,
@@ -19,6 +20,7 @@ from fastparam.fit import (
     radial,
     radial_warp,
     response,
+    shape_marginals,
     spot_groups,
     spots,
     warp,
@@ -51,6 +53,7 @@ MIN_SHOWERS = 30
 
 #: Particles whose showers are gamma profiles.
 ELECTROMAGNETIC = (11, -11, 22)
+PHOTON = 22
 
 #: Particles that do not shower.
 MUONS = (13, -13)
@@ -74,6 +77,7 @@ def fit_tune(
     provenance: dict[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
     quiet: bool = False,
+    start_from: Tune | None = None,
 ) -> Tune:
     """Fit every particle and slice that the training showers `summary` support.
 
@@ -91,6 +95,8 @@ def fit_tune(
         Called with a line of text before each particle and slice.
     quiet : bool
         Do not warn about what is left out (it is in `Tune.excluded` all the same).
+    start_from : Tune, optional
+        An earlier tune whose laws the fits begin with: of the same particle, and of the slice whose middle is nearest.
 
     Raises
     ------
@@ -114,7 +120,10 @@ def fit_tune(
                 continue
             progress(label)
             try:
-                parts.append(fit_slice(geometry, summary.take(chosen), recipe, pdg, eta))
+                own = summary.take(chosen)
+                electrons = _nearest([part for part in parts if abs(part.pdg) == 11], eta)
+                earlier = None if start_from is None else _nearest(start_from.of(pdg), eta)
+                parts.append(fit_slice(geometry, own, recipe, pdg, eta, electrons=electrons, start=earlier))
             except FitError as error:
                 excluded.append(f"{label}: {error}")
     if not quiet:
@@ -137,10 +146,37 @@ def _not_described(pdg: int, recipe: Recipe) -> str:
     return reason + (f"; recipes that describe it: {', '.join(others)}" if others else "")
 
 
+def _nearest(parts: Sequence[SliceTune], eta: tuple[float, float] | None) -> SliceTune | None:
+    """Return the slice whose middle is nearest to that of `eta`; None if there is none."""
+    if not parts or eta is None:
+        return parts[-1] if parts else None
+    return min(parts, key=lambda part: abs(sum(part.eta or (0.0, 0.0)) - sum(eta)))
+
+
 def fit_slice(
-    geometry: Geometry, showers: Summary, recipe: Recipe, pdg: int, eta: tuple[float, float] | None
+    geometry: Geometry,
+    showers: Summary,
+    recipe: Recipe,
+    pdg: int,
+    eta: tuple[float, float] | None,
+    *,
+    electrons: SliceTune | None = None,
+    start: SliceTune | None = None,
 ) -> SliceTune:
     """Fit all components to the showers of one particle and slice.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    showers : Summary
+    recipe : Recipe
+    pdg : int
+    eta : tuple of float, or None
+        Edges of the slice.
+    electrons : SliceTune, optional
+        Of the same detector: what photons share with electrons (`fit.conversion`).
+    start : SliceTune, optional
+        An earlier tune of such showers, whose laws the fits begin with.
 
     Raises
     ------
@@ -150,11 +186,13 @@ def fit_slice(
     energy = showers.particles.energy
     points = energy_points(energy)
     components: dict[str, Fit] = {}
+    tables: dict[str, Tables] = {}
     failed: dict[str, str] = {}
+    before = {} if start is None else start.components
     classical_only = recipe.sampler == "gflash"
     flat = _without_modulation(geometry, showers, points, components, failed)
     steps: list[Callable[[], dict[str, Fit]]] = [
-        lambda: {"response": response.fit(energy, flat.visible)},
+        lambda: {"response": response.fit(energy, flat.visible, start=before.get("response"))},
         # Summaries for the reader: nothing is sampled from them.
         lambda: {"resolution": response.resolution(energy, showers.visible)},
         lambda: {"layer_response": layers.response(energy, showers.layer_energy, points, geometry.layer_ids)},
@@ -162,7 +200,8 @@ def fit_slice(
     if pdg not in (*ELECTROMAGNETIC, *MUONS):
         steps.append(lambda: {"start": hadron_start.fit(geometry, energy, showers.layer_energy, points)})
     if pdg in ELECTROMAGNETIC:
-        steps.append(lambda: _classical(geometry, flat, recipe, points))
+        shared = electrons.components.get("longitudinal") if electrons is not None and pdg == 22 else None
+        steps.append(lambda: _classical(geometry, flat, recipe, points, pdg, tables, shared, before))
     for step in steps:
         try:
             components |= step()
@@ -170,10 +209,9 @@ def fit_slice(
             failed[str(error).partition(":")[0]] = str(error)
     if classical_only and (missing := [name for name in SAMPLED_BY_GFLASH if name not in components]):
         raise FitError("; ".join(dict.fromkeys(failed.values())) or f"{', '.join(missing)} could not be fitted")
-    tables: dict[str, Tables] = {}
     if not classical_only:
         found = MODELS[recipe.sampler](Slice(geometry, recipe, pdg, eta, showers, points, components))
-        tables, components = found.tables, components | found.components
+        tables, components = tables | found.tables, components | found.components
     for name, component in components.items():
         if component.failed:
             at_limit = f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""
@@ -205,27 +243,47 @@ def _without_modulation(
     return modulation.undo_summary(found, geometry, showers) if found.settings["applied"] else showers
 
 
-def _classical(geometry: Geometry, showers: Summary, recipe: Recipe, points: EnergyPoints) -> dict[str, Fit]:
-    """Fit gamma profiles and all that stands on them."""
+def _classical(
+    geometry: Geometry,
+    showers: Summary,
+    recipe: Recipe,
+    points: EnergyPoints,
+    pdg: int,
+    tables: dict[str, Tables],
+    electrons: Fit | None,
+    before: Mapping[str, Fit],
+) -> dict[str, Fit]:
+    """Fit gamma profiles and all that stands on them; puts what is no law into `tables`."""
     energy = showers.particles.energy
     profiles = profiles_of(geometry, showers)
     components: dict[str, Fit] = {}
-    components["longitudinal"], single = longitudinal.shower_fits(profiles, points, law=recipe.longitudinal_law)
-    components["spots"] = spots.fit(single, energy, points)
-    components["layers"] = layers.fit(profiles, single.theta, points)
+    components["longitudinal"], single = longitudinal.shower_fits(
+        profiles, points, law=recipe.longitudinal_law, start=before.get("longitudinal")
+    )
+    # Spots, layers and warp stand on the profiles that are sampled.
+    sampled, shapes, expected = profiles, single, None
+    if pdg == PHOTON and recipe.photons == "conversion":
+        components["conversion"], starts = conversion.fit(
+            profiles, points, single, components["longitudinal"], electrons=electrons, start=before.get("conversion")
+        )
+        sampled, shapes, expected = starts.profiles, starts.showers, starts.expected
+    elif pdg == PHOTON and "marginals" in recipe.corrections:
+        tables["shape_marginals"] = shape_marginals.fit(profiles, single, components["longitudinal"])
+    components["spots"] = spots.fit(shapes, energy, points)
+    components["layers"] = layers.fit(sampled, shapes.theta, points, expected=expected)
     if "warp" in recipe.corrections:
         deposits = spots.evaluate(components["spots"], energy)
-        main = profiles.of_medium(components["layers"].settings["main"])
-        components["warp"] = warp.fit(main, single.theta, deposits)
+        main = sampled.of_medium(components["layers"].settings["main"])
+        components["warp"] = warp.fit(main, shapes.theta, deposits)
     if "layers" in recipe.corrections:
-        expected = layer_factors.expected_energy(
-            profiles, single.theta, components["layers"], components.get("warp"), showers.binning.cell_layer
+        of_layers = layer_factors.expected_energy(
+            sampled, shapes.theta, components["layers"], components.get("warp"), showers.binning.cell_layer
         )
         components["layer_factors"] = layer_factors.fit(
-            showers.layer_energy, expected, energy, points, geometry.layer_ids
+            showers.layer_energy, of_layers, energy, points, geometry.layer_ids
         )
     radii = radial_data(geometry, showers, single.theta, profiles.depths)
-    components["radial"] = radial.fit(radii, recipe.radial_law)
+    components["radial"] = radial.fit(radii, recipe.radial_law, start=before.get("radial"))
     if "radial" in recipe.corrections:
         components["radial_warp"] = radial_warp.fit(radii, components["radial"])
     if "spots" in recipe.corrections:

@@ -80,9 +80,13 @@ class Recipe(BaseModel):
         A key of `fastparam.fit.radial.LAWS`.
     longitudinal_law : str
         "linear" in ln E, or "spline" (`fastparam.fit.population`): how the shapes of profiles depend on the energy.
+    photons : str
+        "gamma": photon showers are gamma profiles from the front, as those of electrons; "conversion": from where the
+        photon converts (`fastparam.fit.conversion`).
     corrections : list of str
         What is put on top of the classical form: "warp" (`fastparam.fit.warp`), "radial" (`fastparam.fit.radial_warp`),
-        "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`).
+        "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`), "marginals" of photons
+        (`fastparam.fit.shape_marginals`).
     library : LibrarySettings
     voxel : VoxelSettings
     fastcalosim : FastCaloSimSettings
@@ -96,7 +100,8 @@ class Recipe(BaseModel):
     particles: list[int]
     radial_law: Literal["classical", "smooth"] = "smooth"
     longitudinal_law: Literal["linear", "spline"] = "linear"
-    corrections: list[Literal["warp", "radial", "layers", "spots"]] = []
+    photons: Literal["gamma", "conversion"] = "gamma"
+    corrections: list[Literal["warp", "radial", "layers", "spots", "marginals"]] = []
     library: LibrarySettings = LibrarySettings()
     voxel: VoxelSettings = VoxelSettings()
     fastcalosim: FastCaloSimSettings = FastCaloSimSettings()

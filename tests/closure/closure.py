@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import toys
 
-from fastparam.fit import longitudinal, radial, spots
+from fastparam.fit import conversion, longitudinal, radial, spots
+from fastparam.fit.fit import Fit
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 from fastparam.summary.binning import choose_binning
@@ -20,8 +22,13 @@ from fastparam.summary.points import energy_points
 from fastparam.summary.summarise import summarise_hits
 from fastparam.tunes.fitting import profiles_of, radial_data
 
+Floats = npt.NDArray[np.float64]
+
 LAW = toys.Law()
 ENERGIES = (4_000.0, 16_000.0, 65_000.0)
+
+#: Photons that convert; the population behind the conversion is that of `LAW` at the start of `_CONVERTING`.
+_CONVERTING = toys.Law(exp_ln_t=(-1.8, 1.0), exp_ln_alpha=(0.2, 0.55), k=1.0, pair=conversion.PAIR)
 
 #: 45 periods of 0.62 X0.
 _STACK = """name: stack
@@ -36,6 +43,11 @@ layers:
 samples: [{files: [toy.root], tree: showers, branches: {pdg: pdg, energy: energy, vx: vx, vy: vy, vz: vz, px: px, py: py,
            pz: pz, x: hit_x, y: hit_y, z: hit_z, e: hit_e, layer: hit_layer}}]
 """  # noqa: E501
+
+#: Half of them, 19 X0, behind 1.1 X0 of iron.
+_DEAD_AND_LEAKING = _STACK.replace("repeat: 45", "repeat: 30").replace(
+    "  - stack:\n      from: 0\n", "  - {name: plate, from: 0, to: 20, material: Fe}\n  - stack:\n      from: 40\n"
+)
 
 #: 18 X0 of PbWO4 in three layers: a 65 GeV shower leaves 5 % of its energy behind it.
 _SHORT_BLOCK = toys.BLOCK.replace("  - {name: fourth, id: 3, from: 140, to: 230, material: PbWO4}\n", "").replace(
@@ -58,17 +70,27 @@ samples: [{{files: [toy.root], tree: showers, branches: {{pdg: pdg, energy: ener
 
 @dataclass(frozen=True)
 class Configuration:
-    """A detector as text and in words."""
+    """A detector as text and in words, with the particles and the law of its showers."""
 
     text: str
     title: str
+    pdg: int = 11
+    law: toys.Law = LAW
 
 
 CONFIGURATIONS = {
-    "block": Configuration(_SHORT_BLOCK, "homogeneous block of 18 X0, with leakage"),
-    "stack": Configuration(_STACK, "stack of 45 layers"),
-    "barrel": Configuration(_FOUR_LAYERS.format(frame="barrel"), "barrel, four layers behind a cryostat"),
-    "flat": Configuration(_FOUR_LAYERS.format(frame="planar"), "the same four layers, but flat"),
+    "block": Configuration(_SHORT_BLOCK, "electrons in a homogeneous block of 18 X0, with leakage"),
+    "stack": Configuration(_STACK, "electrons in a stack of 45 layers"),
+    "barrel": Configuration(
+        _FOUR_LAYERS.format(frame="barrel"), "electrons in a barrel, four layers behind a cryostat"
+    ),
+    "flat": Configuration(_FOUR_LAYERS.format(frame="planar"), "electrons in the same four layers, but flat"),
+    "dead": Configuration(_DEAD_AND_LEAKING, "photons, plain gamma law, in 30 layers behind iron, with leakage", 22),
+    "block_photons": Configuration(toys.BLOCK, "photons that convert in a homogeneous block of 26 X0", 22, _CONVERTING),
+    "stack_photons": Configuration(_STACK, "photons that convert in a stack of 45 layers", 22, _CONVERTING),
+    "barrel_photons": Configuration(
+        _FOUR_LAYERS.format(frame="barrel"), "photons that convert in the barrel", 22, _CONVERTING
+    ),
 }
 
 
@@ -92,20 +114,49 @@ def load(name: str, folder: Path) -> Geometry:
     return load_geometry(path)
 
 
-def experiment(geometry: Geometry, *, seed: int, n: int, n_spots: int, truth: toys.Law = LAW) -> dict[str, Number]:
-    """Make `n` showers of `LAW` with `n_spots` at each energy, fit them, and return every number beside `truth`.
+def experiment(
+    name: str, geometry: Geometry, *, seed: int, n: int, n_spots: int, truth: toys.Law | None = None
+) -> dict[str, Number]:
+    """Make `n` showers with `n_spots` at each energy, fit them, and return every number beside the truth.
 
-    Another `truth` than `LAW` is a negative control.
+    Another `truth` than the configuration's law is a negative control. Of photons that convert the conversion fit is
+    listed, without the radial law, whose ages refer to profiles from the front.
     """
-    particles = toys.gun(geometry, energies=ENERGIES, n=n, seed=seed)
-    hits = toys.shower_batch(geometry, particles, seed=seed, law=LAW, n_spots=n_spots)
+    configuration = CONFIGURATIONS[name]
+    law = configuration.law
+    truth = law if truth is None else truth
+    particles = toys.gun(geometry, pdg=configuration.pdg, energies=ENERGIES, n=n, seed=seed)
+    hits = toys.shower_batch(geometry, particles, seed=seed, law=law, n_spots=n_spots)
     summary = summarise_hits(geometry, particles, hits, choose_binning(geometry, particles, hits, particles))
     profiles, points = profiles_of(geometry, summary), energy_points(particles.energy)
     shapes, single = longitudinal.shower_fits(profiles, points)
-    widths = radial.fit(radial_data(geometry, summary, single.theta, profiles.depths), "classical")
-    deposits = spots.fit(single, particles.energy, points)
     assert shapes.valid
-    assert widths.valid
+    numbers: dict[str, Number] = {}
+    if law.k > 0.0:
+        shapes, starts = conversion.fit(profiles, points, single, shapes)
+        assert shapes.valid
+        single = starts.showers
+        for parameter, true in (("k", truth.k), ("ct", 0.0), ("ca", 0.0)):
+            error = shapes.errors[shapes.names.index(parameter)]
+            numbers[parameter] = Number(shapes[parameter], float(error), true)
+    numbers |= shape_numbers(shapes, particles.energy, profiles.ln_y, truth)
+    if law.k == 0.0:
+        widths = radial.fit(radial_data(geometry, summary, single.theta, profiles.depths), "classical")
+        assert widths.valid
+        for parameter, value, error in zip(widths.names, widths.values, widths.errors, strict=True):
+            numbers[parameter] = Number(float(value), float(error), radial_truth(truth)[parameter])
+    deposits = spots.fit(single, particles.energy, points)
+    for p in (0, len(points) - 1):
+        direction = np.array([1.0, np.log(points.energy[p] / 1000.0)])
+        value, error = direction @ deposits.values, np.sqrt(direction @ deposits.covariance @ direction)
+        inside = hits.n_hits[points.point == p].mean()
+        label = f"ln deposits at {points.energy[p] / 1000:.3g} GeV"
+        numbers[label] = Number(float(value), float(error), float(np.log(inside)))
+    return numbers
+
+
+def shape_numbers(shapes: Fit, energy: Floats, ln_y: Floats, truth: toys.Law) -> dict[str, Number]:
+    """Return the five laws of the population at the lowest and the highest energy."""
     numbers = {}
     pairs = (
         ("exp<ln T>", truth.exp_ln_t),
@@ -116,19 +167,11 @@ def experiment(geometry: Geometry, *, seed: int, n: int, n_spots: int, truth: to
     )
     for j, (name, pair) in enumerate(pairs):
         block = slice(2 * j, 2 * j + 2)
-        for k in (int(np.argmin(particles.energy)), int(np.argmax(particles.energy))):
-            direction = np.array([1.0, profiles.ln_y[k]])
+        for k in (int(np.argmin(energy)), int(np.argmax(energy))):
+            direction = np.array([1.0, ln_y[k]])
             error = np.sqrt(direction @ shapes.covariance[block, block] @ direction)
-            label = f"{name} at {particles.energy[k] / 1000:g} GeV"
+            label = f"{name} at {energy[k] / 1000:g} GeV"
             numbers[label] = Number(float(direction @ shapes.values[block]), float(error), float(direction @ pair))
-    for name, value, error in zip(widths.names, widths.values, widths.errors, strict=True):
-        numbers[name] = Number(float(value), float(error), radial_truth(truth)[name])
-    for p in (0, len(points) - 1):
-        direction = np.array([1.0, np.log(points.energy[p] / 1000.0)])
-        value, error = direction @ deposits.values, np.sqrt(direction @ deposits.covariance @ direction)
-        inside = hits.n_hits[points.point == p].mean()
-        label = f"ln deposits at {points.energy[p] / 1000:.3g} GeV"
-        numbers[label] = Number(float(value), float(error), float(np.log(inside)))
     return numbers
 
 

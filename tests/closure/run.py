@@ -1,6 +1,6 @@
 """Run many closure experiments and write docs/closure.md.
 
-    python tests/closure/run.py --toys 100 --results closure.jsonl -o docs/closure.md
+    python tests/closure/run.py --toys 200 --results closure.jsonl -o docs/closure.md
 
 Every finished experiment is a line of the file of results: the study goes on where it was stopped, with the experiments
 that are missing, and stops by itself after --minutes. The table holds whatever is there.
@@ -92,7 +92,7 @@ def document(done: Results, n: int, n_spots: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--toys", type=int, default=100, help="experiments per configuration")
+    parser.add_argument("--toys", type=int, default=200, help="experiments per configuration")
     parser.add_argument("--showers", type=int, default=60, help="per energy")
     parser.add_argument("--spots", type=int, default=400, help="per shower")
     parser.add_argument("--configurations", nargs="+", choices=list(CONFIGURATIONS), default=list(CONFIGURATIONS))
@@ -111,7 +111,7 @@ def main() -> None:
                     continue
                 if time.monotonic() - started > 60.0 * options.minutes:
                     break
-                numbers = experiment(geometry, seed=_seed(name, seed), n=options.showers, n_spots=options.spots)
+                numbers = experiment(name, geometry, seed=_seed(name, seed), n=options.showers, n_spots=options.spots)
                 done[name][seed] = numbers
                 record = {
                     "configuration": name,

@@ -31,7 +31,7 @@ def geometries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Geometry]:
 
 @pytest.mark.parametrize("name", list(CONFIGURATIONS))
 def test_laws_come_back_within_their_errors(geometries: dict[str, Geometry], name: str) -> None:
-    found = pulls([experiment(geometries[name], seed=s, n=SHOWERS, n_spots=SPOTS) for s in range(N_TOYS)])
+    found = pulls([experiment(name, geometries[name], seed=s, n=SHOWERS, n_spots=SPOTS) for s in range(N_TOYS)])
     # 96 pulls, about half of them independent: their rms is known to 0.1; the seeds are fixed.
     assert 0.6 < np.sqrt((found**2).mean()) < 1.5
     assert np.abs(found).max() < 5
@@ -39,7 +39,7 @@ def test_laws_come_back_within_their_errors(geometries: dict[str, Geometry], nam
 
 def test_another_law_is_rejected(geometries: dict[str, Geometry]) -> None:
     later = replace(LAW, exp_ln_t=(LAW.exp_ln_t[0] + 0.7, LAW.exp_ln_t[1]), core=(0.03, 0.10))
-    numbers = experiment(geometries["flat"], seed=1, n=SHOWERS, n_spots=SPOTS, truth=later)
+    numbers = experiment("flat", geometries["flat"], seed=1, n=SHOWERS, n_spots=SPOTS, truth=later)
     assert numbers["exp<ln T> at 65 GeV"].pull < -4
     assert numbers["z2"].pull < -4
 

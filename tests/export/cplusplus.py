@@ -51,9 +51,9 @@ class Showers:
         for _ in lines:
             shower = [float(word) for word in next(rows)]
             showers.append(shower)
-            spots += [[float(word) for word in next(rows)] for _ in range(int(shower[4]))]
-        table = np.array(showers).reshape(-1, 5)
+            spots += [[float(word) for word in next(rows)] for _ in range(int(shower[5]))]
+        table = np.array(showers).reshape(-1, 6)
         self.verdict = table[:, 0].astype(int)
-        self.visible, self.maximum, self.alpha = table[:, 1:4].T
-        self.n_spots = table[:, 4].astype(int)
+        self.visible, self.start, self.maximum, self.alpha = table[:, 1:5].T
+        self.n_spots = table[:, 5].astype(int)
         self.x, self.y, self.z, self.layer, self.path, self.e = np.array(spots).reshape(-1, 6).T

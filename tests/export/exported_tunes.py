@@ -8,9 +8,11 @@ from dataclasses import replace
 import handmade
 import numpy as np
 
-from fastparam.fit import radial_warp, spot_groups
+from fastparam.fit import conversion, radial_warp, shape_marginals, spot_groups
 from fastparam.fit.fit import Fit
+from fastparam.fit.population import PopulationLaw
 from fastparam.fit.radial import LAWS
+from fastparam.fit.tables import Tables
 from fastparam.tunes.tune import SliceTune, Tune
 
 #: Radial constants of the classical law with slopes in energy, none of them at a limit.
@@ -114,6 +116,46 @@ def roll() -> Tune:
     return handmade.tune(geometry, handmade.part(geometry, eta=(0.2, 0.25), tail=3.0, weight=0.2))
 
 
+def bent(part: SliceTune, moved: float = 0.0) -> SliceTune:
+    """Give a slice population laws that are splines, and marginals that are not normal at three energies."""
+    knots = [5.0, 6.5, 7.5, 9.0]
+    values = np.array(
+        [[3.5, 6.0, 6.2, 8.0], [2.6, 3.0, 4.4, 4.6], [4.0, 7.0, 7.5, 9.0], [3.0, 5.0, 4.0, 6.0], [0.8, 0.4, 0.7, 0.5]]
+    )
+    law = PopulationLaw("spline", np.array(knots))
+    longitudinal = handmade.component(law.names, (values + moved).ravel(), law="spline", knots=knots)
+    skew = [np.expm1(s * shape_marginals.Z) / s for s in (0.1, 0.2, 0.3)]
+    heavy = [np.sinh(s * shape_marginals.Z) / s for s in (0.1, 0.3, 0.2)]
+    arrays = {"ln_y": np.array([5.0, 7.0, 9.0]), "t": np.array(heavy), "alpha": np.array(skew)}
+    tables = {"shape_marginals": Tables(arrays | {"copula": np.array([1.05, 1.02, 1.1])})}
+    return replace(part, components={**part.components, "longitudinal": longitudinal}, tables=tables)
+
+
+def converting(part: SliceTune, k: float) -> SliceTune:
+    """Let photons convert after `k` times the mean free path of Bethe-Heitler pairs, with their own laws behind it."""
+    names = (*part.components["longitudinal"].names, *conversion.EXTRA)
+    values = [-2.0, 1.05, -0.2, 0.6, -1.0, 1.0, 0.5, 0.7, 0.9, -0.03, k, -0.04, 0.02]
+    return replace(part, components={**part.components, "conversion": handmade.component(names, values), "warp": WARP})
+
+
+def tabulated() -> Tune:
+    """Photons with splines and marginals, in two slices of eta with other ones in each, or none."""
+    geometry = handmade.detector("barrel")
+    return handmade.tune(
+        geometry,
+        bent(handmade.part(geometry, eta=(0.20, 0.25))),
+        bent(handmade.part(geometry, eta=(0.30, 0.35)), moved=0.1),
+        handmade.part(geometry, eta=(0.40, 0.45)),
+    )
+
+
+def converted() -> Tune:
+    """Photons that convert, in two slices of eta of a barrel."""
+    geometry = handmade.detector("barrel")
+    parts = [handmade.part(geometry, eta=eta) for eta in ((0.20, 0.25), (0.40, 0.45))]
+    return handmade.tune(geometry, converting(parts[0], 0.9), converting(parts[1], 1.1))
+
+
 def fixed() -> Tune:
     """All showers alike: T = 6 X0, alpha = 4, visible energy without spread."""
     geometry = handmade.detector("block")
@@ -134,6 +176,8 @@ TUNES: dict[str, Callable[[], Tune]] = {
     "two_media": two_media,
     "roll": roll,
     "fixed": fixed,
+    "tabulated": tabulated,
+    "converted": converted,
 }
 
 

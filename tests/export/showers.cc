@@ -1,7 +1,7 @@
 // Showers of an exported tune without Geant4, with the random streams of fastparam.random.
 //
 // Input, a line per particle: seed index pdg energy x y z ux uy uz.
-// Output, a line per particle: verdict visible T alpha number; then a line per spot: x y z layer path energy.
+// Output, a line per particle: verdict visible start T alpha number; then a line per spot: x y z layer path energy.
 #include "Shower.hh"
 
 #include <cstdint>
@@ -53,14 +53,15 @@ int main() {
                     u + 2) == 10) {
     const Verdict verdict = shower.Begin(pdg, e, p, u);
     if (verdict != Verdict::kAccepted) {
-      std::printf("%d 0 0 0 0\n", static_cast<int>(verdict));
+      std::printf("%d 0 0 0 0 0\n", static_cast<int>(verdict));
       continue;
     }
     Stream visible(seed, index, 1), shape(seed, index, 2), spots(seed, index, 3), groups(seed, index, 4);
     shower.DrawVisibleEnergy(visible);
     shower.DrawProfile(shape);
     shower.DrawGroups(groups);
-    std::printf("0 %.17g %.17g %.17g %ld\n", shower.GetVisibleEnergy(), shower.GetMaximum(), shower.GetAlpha(),
+    std::printf("0 %.17g %.17g %.17g %.17g %ld\n", shower.GetVisibleEnergy(), shower.GetStart(), shower.GetMaximum(),
+                shower.GetAlpha(),
                 shower.GetNumberOfSpots());
     for (long n = 0; n < shower.GetNumberOfSpots(); ++n) {
       const Spot spot = shower.DrawSpot(spots);

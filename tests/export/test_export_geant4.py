@@ -35,9 +35,9 @@ def test_the_numbers_are_those_of_the_tune_to_the_last_bit(tmp_path: Path, name:
     assert numbers(text, "kPeriodFrom") == list(geometry.period_from)
     assert numbers(text, "kLayerMedium") == list(geometry.layer_medium)
     for part in tune.slices:
-        for component in ("longitudinal", "radial"):
-            values = "{" + ", ".join(repr(float(v)) for v in part.components[component].values) + "}"
-            assert values in re.sub(r"\s+", " ", text)
+        radial, shapes = (part.components[name].values for name in ("radial", "longitudinal"))
+        for values in (radial, *shapes.reshape(5, -1)):
+            assert "{" + ", ".join(repr(float(v)) for v in values) + "}" in re.sub(r"\s+", " ", text)
 
 
 def test_every_placeholder_is_filled_and_nothing_tells_of_the_machine(tmp_path: Path) -> None:

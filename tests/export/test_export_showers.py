@@ -39,7 +39,7 @@ def particles(name: str, n: int = 24) -> Particles:
         name, [22]
     )
     codes = np.resize(pdg, n)
-    if name in ("barrel", "roll", "phased"):
+    if name in ("barrel", "roll", "phased", "tabulated", "converted"):
         eta = rng.uniform(0.2, 0.25, n) if name == "roll" else rng.uniform(0.196, 0.454, n)
         phi = rng.uniform(-3.0, 3.0, n)
         direction = np.column_stack([np.cos(phi), np.sin(phi), np.sinh(eta)])
@@ -52,7 +52,7 @@ def particles(name: str, n: int = 24) -> Particles:
     return Particles.build(pdg=codes, energy=energy, position=position, direction=direction)
 
 
-@pytest.mark.parametrize("name", ["barrel", "phased", "block", "stack", "two_media", "roll"])
+@pytest.mark.parametrize("name", ["barrel", "phased", "block", "stack", "two_media", "roll", "tabulated", "converted"])
 def test_equal_random_numbers_give_equal_spots(sampler: Sampler, name: str) -> None:
     tune, program = sampler(name)
     primaries = particles(name)
@@ -102,6 +102,21 @@ def test_a_constant_that_is_wrong_in_the_sixth_digit_shows(tmp_path: Path) -> No
     primaries = particles("two_media", 8)
     python = TunedGenerator(handmade.tune(geometry, part)).generate(primaries, seed=5).hits
     assert np.abs(cplusplus.Showers(program, primaries, seed=5).z - python.z).max() > EXACT
+
+
+def test_a_photon_leaves_nothing_in_front_of_its_conversion(sampler: Sampler) -> None:
+    tune, program = sampler("converted")
+    primaries = Particles.gun(pdg=22, energy=10_000.0, n=200, eta=0.22, phi=0.0)
+    showers = cplusplus.Showers(program, primaries, seed=4)
+    # 0.7 X0 of aluminium and 10 X0 of lead and argon: a third of the photons reaches the first layer unconverted.
+    depth = 60.0 / 88.97 * np.cosh(0.22)
+    waits = np.array([e.min() for e in np.split(showers.path, np.cumsum(showers.n_spots)[:-1])])
+    mean_free_path = 0.9 * 9 / 7 * (1 + 0.05 * 10**-0.88)
+    assert tune.pdgs == (22,)
+    assert waits.min() > 0.0
+    # The start is drawn from the whole calorimeter's depth.
+    assert showers.start.mean() == pytest.approx(mean_free_path, abs=4 * mean_free_path / np.sqrt(200))
+    assert (showers.start > depth).mean() == pytest.approx(np.exp(-depth / mean_free_path), abs=0.14)
 
 
 # Domain

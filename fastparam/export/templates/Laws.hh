@@ -18,6 +18,13 @@ constexpr double kMaxAge = 5.0;
 constexpr double kMaxRadius = 20.0;
 /// Lower bound of R_C and R_T in Moliere radii.
 constexpr double kMinRadius = 1e-3;
+/// Knots of a population law, at most; energies and normal numbers at which marginals are tabulated.
+constexpr int kMaxKnots = @MAX_KNOTS@;
+constexpr int kMarginalEnergies = @MARGINAL_ENERGIES@;
+constexpr int kMarginalNodes = @MARGINAL_NODES@;
+constexpr double kMarginalFirst = @MARGINAL_FIRST@, kMarginalStep = @MARGINAL_STEP@;
+/// Critical energies per X0 that a pair leaves behind the conversion of a photon.
+constexpr double kPair = @PAIR@;
 /// Sines of a warp, at most.
 constexpr int kWarps = 6;
 /// Warp of radial profiles: nodes in age and in logit(u) of the cumulative profile u, bins in u.
@@ -35,6 +42,24 @@ constexpr int kHarmonics = 4, kPhases = 64;
 
 enum class RadialLaw { kClassical, kSmooth };
 
+/// exp<ln T>, exp<ln alpha>, 1/sigma(ln T), 1/sigma(ln alpha) and rho as functions of ln y: intercept and slope where
+/// there are no knots, else values and second derivatives of natural cubic splines at the knots.
+struct PopulationLaw {
+  int knots;
+  double knot[kMaxKnots];
+  double value[5][kMaxKnots];
+  double bend[5][kMaxKnots];
+};
+
+/// Standardised ln T and ln alpha by standard normal number, at a few ln y; and the correlation of the normal numbers over
+/// that of the law.
+struct Marginals {
+  int energies;
+  double lnY[kMarginalEnergies];
+  double table[2][kMarginalEnergies][kMarginalNodes];
+  double copula[kMarginalEnergies];
+};
+
 /// What was tuned for one particle in one slice of pseudorapidity.
 struct Slice {
   int pdg;
@@ -45,7 +70,11 @@ struct Slice {
   bool zeros;                    // showers without visible energy exist: logit = zero[0] + zero[1] ln(E/GeV)
   double zero[2];
   double location[4], lnScale[4], skewness[4], lnTail[4];  // polynomials in ln(E/GeV), constant first
-  double longitudinal[10];                                 // t0 t1 a0 a1 st0 st1 sa0 sa1 r0 r1
+  PopulationLaw longitudinal;                              // of profiles from the front
+  double freePath;                                         // photons: mean path to the conversion in units of
+  PopulationLaw behind;                                    // Bethe-Heitler's, and the profile behind it; 0 if not tuned
+  double trend[2];                                         // change of <ln T> and <ln alpha> behind it per X0 of path
+  const Marginals* marginals;                              // of profiles from the front; null for normal ones
   double spots[2];                                         // ln N = spots[0] + spots[1] ln(E/GeV)
   const double (*layerFactor)[2];                          // by medium: ln factor = f[0] + f[1] ln(E/10 GeV)
   int mainMedium;                                          // the one whose factor is 1, and which is warped
@@ -112,10 +141,63 @@ inline double ZeroProbability(const Slice& s, double energy) {
   return s.zeros ? 1.0 / (1.0 + std::exp(-(s.zero[0] + s.zero[1] * std::log(energy / 1000.0)))) : 0.0;
 }
 
-inline Population EvaluatePopulation(const Slice& s, double lnY) {
-  const double* c = s.longitudinal;
-  return {std::log(c[0] + c[1] * lnY), std::log(c[2] + c[3] * lnY), 1.0 / (c[4] + c[5] * lnY),
-          1.0 / (c[6] + c[7] * lnY), c[8] + c[9] * lnY};
+/// Natural cubic spline, straight beyond its ends.
+inline double Spline(const PopulationLaw& law, int q, double x) {
+  int k = 0;
+  while (k < law.knots - 2 && law.knot[k + 1] <= x) ++k;
+  const double h = law.knot[k + 1] - law.knot[k], u = (x - law.knot[k]) / h;
+  const double inside = Clamp(u, 0.0, 1.0), before = u < 0.0 ? u : 0.0, behind = u > 1.0 ? u - 1.0 : 0.0;
+  const double v = 1.0 - inside, a = v * v * v - v - 2.0 * before + behind;
+  const double b = inside * inside * inside - inside - before + 2.0 * behind;
+  return (1.0 - u) * law.value[q][k] + u * law.value[q][k + 1] +
+         h * h / 6.0 * (a * law.bend[q][k] + b * law.bend[q][k + 1]);
+}
+
+inline Population EvaluatePopulation(const PopulationLaw& law, double lnY) {
+  double q[5];
+  if (law.knots == 0) {
+    for (int j = 0; j < 5; ++j) q[j] = law.value[j][0] + law.value[j][1] * lnY;
+  } else {
+    constexpr double low[5] = {0.05, 1.02, 0.2, 0.2, -0.98}, high[5] = {HUGE_VAL, HUGE_VAL, 200.0, 200.0, 0.98};
+    for (int j = 0; j < 5; ++j) q[j] = Clamp(Spline(law, j, lnY), low[j], high[j]);
+  }
+  return {std::log(q[0]), std::log(q[1]), 1.0 / q[2], 1.0 / q[3], q[4]};
+}
+
+inline Population EvaluatePopulation(const Slice& s, double lnY) { return EvaluatePopulation(s.longitudinal, lnY); }
+
+/// Mean path of a photon to its conversion in X0; 0 where profiles start at the front.
+inline double MeanPath(const Slice& s, double energy) {
+  if (!(s.freePath > 0.0)) return 0.0;
+  return s.freePath * (9.0 / 7.0 * (1.0 + 0.05 * std::pow(energy / 1000.0, -0.88)));
+}
+
+/// Energy that the pair leaves by ionisation right behind the conversion, relative to the profile: pair exp(-t) dt.
+inline double PairEnergy(const Slice& s, double lnY) { return s.freePath > 0.0 ? kPair * std::exp(-lnY) : 0.0; }
+
+/// Law of the profiles that are sampled: behind the conversion where there is one.
+inline Population SampledPopulation(const Slice& s, double lnY) {
+  return EvaluatePopulation(s.freePath > 0.0 ? s.behind : s.longitudinal, lnY);
+}
+
+/// Tables of the standardised ln T and ln alpha; normal ones where nothing else was tuned. Returns the factor of the
+/// correlation.
+inline double EvaluateMarginals(const Slice& s, double lnY, double (*table)[kMarginalNodes]) {
+  if (s.marginals == nullptr || s.freePath > 0.0) {
+    for (int q = 0; q < 2; ++q) {
+      for (int n = 0; n < kMarginalNodes; ++n) table[q][n] = kMarginalFirst + n * kMarginalStep;
+    }
+    return 1.0;
+  }
+  const Marginals& m = *s.marginals;
+  int k = 0;
+  while (k < m.energies - 2 && m.lnY[k + 1] <= lnY) ++k;
+  const int next = m.energies > 1 ? k + 1 : k;
+  const double w = next > k ? Clamp((lnY - m.lnY[k]) / (m.lnY[next] - m.lnY[k]), 0.0, 1.0) : 0.0;
+  for (int q = 0; q < 2; ++q) {
+    for (int n = 0; n < kMarginalNodes; ++n) table[q][n] = (1.0 - w) * m.table[q][k][n] + w * m.table[q][next][n];
+  }
+  return (1.0 - w) * m.copula[k] + w * m.copula[next];
 }
 
 /// Mean number of spots.
@@ -270,14 +352,25 @@ long Poisson(Random& random, double mean) {
   }
 }
 
-/// Draw (ln T, ln alpha) with alpha > 1.
+/// Value of a table of `Marginals` at a normal number; the number itself without a table.
+inline double Standardised(const double* table, double z) {
+  if (table == nullptr) return z;
+  const double u = (z - kMarginalFirst) / kMarginalStep;
+  const int k = static_cast<int>(Clamp(std::floor(u), 0.0, kMarginalNodes - 2.0));
+  return table[k] + (u - k) * (table[k + 1] - table[k]);
+}
+
+/// Draw (ln T, ln alpha) with alpha > 1; `tables` of the standardised quantities, or null.
 template <class Random>
-void DrawShape(Random& random, const Population& law, double& lnT, double& lnAlpha) {
+void DrawShape(Random& random, const Population& law, double& lnT, double& lnAlpha,
+               const double (*tables)[kMarginalNodes] = nullptr) {
   const double r = Clamp(law.rho, -1.0, 1.0), a = std::sqrt(0.5 * (1.0 + r)), b = std::sqrt(0.5 * (1.0 - r));
+  const double* ofT = tables == nullptr ? nullptr : tables[0];
+  const double* ofAlpha = tables == nullptr ? nullptr : tables[1];
   for (int attempt = 0; attempt < 1000; ++attempt) {
     const double z1 = Normal(random), z2 = Normal(random);
-    lnT = law.meanLnT + law.sigmaLnT * (a * z1 + b * z2);
-    lnAlpha = law.meanLnAlpha + law.sigmaLnAlpha * (a * z1 - b * z2);
+    lnT = law.meanLnT + law.sigmaLnT * Standardised(ofT, a * z1 + b * z2);
+    lnAlpha = law.meanLnAlpha + law.sigmaLnAlpha * Standardised(ofAlpha, a * z1 - b * z2);
     if (lnAlpha > kMinLnAlpha) return;
   }
   lnAlpha = kMinLnAlpha;

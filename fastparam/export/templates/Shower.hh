@@ -65,13 +65,28 @@ class Shower {
   template <class Random>
   void DrawProfile(Random& random) {
     const double lnY = std::log(fEnergy / kCriticalEnergy);
-    const Population lower = EvaluatePopulation(*fLower, lnY), upper = EvaluatePopulation(*fUpper, lnY);
+    const Population lower = SampledPopulation(*fLower, lnY), upper = SampledPopulation(*fUpper, lnY);
     const double w = fWeight, v = 1.0 - w;
-    const Population law = {v * lower.meanLnT + w * upper.meanLnT, v * lower.meanLnAlpha + w * upper.meanLnAlpha,
-                            v * lower.sigmaLnT + w * upper.sigmaLnT, v * lower.sigmaLnAlpha + w * upper.sigmaLnAlpha,
-                            v * lower.rho + w * upper.rho};
+    Population law = {v * lower.meanLnT + w * upper.meanLnT, v * lower.meanLnAlpha + w * upper.meanLnAlpha,
+                      v * lower.sigmaLnT + w * upper.sigmaLnT, v * lower.sigmaLnAlpha + w * upper.sigmaLnAlpha,
+                      v * lower.rho + w * upper.rho};
+    // A path ends within the calorimeter: showers that show nothing are drawn by the response already.
+    const double path = Blend([&](const Slice& s) { return MeanPath(s, fEnergy); });
+    fStart = path > 0.0 ? -path * std::log(1.0 - random.Uniform() * -std::expm1(-kDepth / path)) : 0.0;
+    law.meanLnT += Blend([](const Slice& s) { return s.trend[0]; }) * (fStart - path);
+    law.meanLnAlpha += Blend([](const Slice& s) { return s.trend[1]; }) * (fStart - path);
+    fPair = Blend([&](const Slice& s) { return PairEnergy(s, lnY); });
+    double tables[2][kMarginalNodes], other[2][kMarginalNodes];
+    const bool tabulated = fLower->marginals != nullptr || fUpper->marginals != nullptr;
+    if (tabulated) {
+      const double below = EvaluateMarginals(*fLower, lnY, tables), above = EvaluateMarginals(*fUpper, lnY, other);
+      for (int q = 0; q < 2; ++q) {
+        for (int n = 0; n < kMarginalNodes; ++n) tables[q][n] = v * tables[q][n] + w * other[q][n];
+      }
+      law.rho *= v * below + w * above;
+    }
     double lnT = 0.0, lnAlpha = 0.0;
-    DrawShape(random, law, lnT, lnAlpha);
+    DrawShape(random, law, lnT, lnAlpha, tabulated ? tables : nullptr);
     const long spots = Poisson(random, Blend([&](const Slice& s) { return MeanSpots(s, fEnergy); }));
     fMaximum = std::exp(lnT);
     fAlpha = std::exp(lnAlpha);
@@ -124,6 +139,9 @@ class Shower {
   }
 
   double GetVisibleEnergy() const { return fVisible; }
+  /// Depth in X0 of a photon's conversion; 0 where profiles start at the front.
+  double GetStart() const { return fStart; }
+  /// Depth of the maximum of the profile, from its start.
   double GetMaximum() const { return fMaximum; }
   double GetAlpha() const { return fAlpha; }
   long GetNumberOfSpots() const { return fSpots; }
@@ -278,10 +296,13 @@ class Shower {
     double total = 0.0, edge = -1.0, atEdge = 0.0;
     for (int k = 0; k < kSegments; ++k) {
       const int m = fSegments[k].layer;
-      const double a = t0[m] + fSegments[k].from * (t1[m] - t0[m]), b = t0[m] + fSegments[k].to * (t1[m] - t0[m]);
+      const double a = Later(t0[m] + fSegments[k].from * (t1[m] - t0[m]) - fStart, 0.0);
+      const double b = Later(t0[m] + fSegments[k].to * (t1[m] - t0[m]) - fStart, 0.0);
       if (a != edge) atEdge = GammaP(fAlpha, beta * a);
       const double upper = GammaP(fAlpha, beta * b);
-      parts[k] = upper > atEdge ? (upper - atEdge) * factor[kLayerMedium[m]] : 0.0;
+      parts[k] = upper > atEdge ? upper - atEdge : 0.0;
+      if (fPair > 0.0) parts[k] += fPair * (std::exp(-a) - std::exp(-b));
+      parts[k] *= factor[kLayerMedium[m]];
       total += parts[k];
       edge = b;
       atEdge = upper;
@@ -332,12 +353,12 @@ class Shower {
     for (int k = 0; k < kSegments; ++k) {
       const int m = fSegments[k].layer;
       const double t = fT0[m] + 0.5 * (fSegments[k].from + fSegments[k].to) * (fT1[m] - fT0[m]);
-      fAge[k] = t / fMaximum;
+      fAge[k] = t / (fStart + fMaximum);
       fTabulated[k] = false;
-      const Radii lower = EvaluateRadii(*fLower, fEnergy, t / fMaximum);
+      const Radii lower = EvaluateRadii(*fLower, fEnergy, t / (fStart + fMaximum));
       fRadii[k] = lower;
       if (fWeight > 0.0) {
-        const Radii upper = EvaluateRadii(*fUpper, fEnergy, t / fMaximum);
+        const Radii upper = EvaluateRadii(*fUpper, fEnergy, t / (fStart + fMaximum));
         fRadii[k] = {(1.0 - fWeight) * lower.core + fWeight * upper.core,
                      (1.0 - fWeight) * lower.tail + fWeight * upper.tail,
                      (1.0 - fWeight) * lower.weight + fWeight * upper.weight};
@@ -451,7 +472,7 @@ class Shower {
   double fT0[kLayers] = {}, fT1[kLayers] = {};
   double fPhase[1 + kLayers] = {};  // of the modulation
   double fPeriodIn[kLayers] = {}, fPeriodOut[kLayers] = {}, fActiveIn[kLayers] = {}, fActiveOut[kLayers] = {};
-  double fVisible = 0.0, fMaximum = 0.0, fAlpha = 0.0;
+  double fVisible = 0.0, fStart = 0.0, fPair = 0.0, fMaximum = 0.0, fAlpha = 0.0;
   long fSpots = 0, fGroups = 0, fGroup = -1, fLeft = 0;
   std::vector<Group> fDrawn;
   double fTable[kSegments] = {}, fAge[kSegments] = {};

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fastparam.comparison.comparison import Comparison
 
 
 def compare(
@@ -22,6 +26,20 @@ def compare(
     ] = None,
     rows: Annotated[str, typer.Option(help="Rows of REFERENCE to use: all, even or odd.")] = "all",
     seed: Annotated[int, typer.Option(help="Of sampled showers and bootstrap.")] = 1,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Showers that candidates were tuned on, to find near-duplicates of them; default: the other rows.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out classifiers, FPD, KPD and timing, which take longest.")
+    ] = False,
+    fail_above: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=VALUE", help="Exit with code 3 if a candidate is above; may be repeated."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing report.")] = False,
 ) -> None:
@@ -29,6 +47,10 @@ def compare(
     from fastparam.files import refuse_existing
 
     refuse_existing(output, force=force)
+
+    from fastparam.comparison.gate import crossed, parse_gates, require_known
+
+    gates = parse_gates(fail_above or ())
 
     import json
     from typing import cast
@@ -49,12 +71,35 @@ def compare(
                 tasks[what] = bar.add_task(what, total=1.0)
             bar.update(tasks[what], completed=fraction)
 
-        found = run(reference, *candidates, geometry=geometry, rows=cast(Rows, rows), seed=seed, progress=progress)
+        found = run(
+            reference,
+            *candidates,
+            geometry=geometry,
+            rows=cast(Rows, rows),
+            seed=seed,
+            training=training,
+            quick=quick,
+            progress=progress,
+        )
+        require_known(found, gates)
         progress("write report", 0.0)
         write_directory(output, found, force=force)
+    failures = crossed(found, gates)
     if json_output:
         print(json.dumps(found.to_json(), allow_nan=False))
-        return
+    else:
+        _print(found)
+        print(f"report: {output / 'report.html'}")
+    if failures:
+        for line in failures:
+            print(f"fail-above: {line}", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+def _print(found: Comparison) -> None:
+    """Print what is judged: limits, then the metrics of all energies together."""
+    from fastparam.comparison.metric import HEADLINES
+
     for v in found.verdicts:
         if v.passed is not None and v.largest_deviation is not None:
             worst = v.largest_deviation
@@ -63,4 +108,7 @@ def compare(
                 f"{v.candidate}  {v.group}  {v.observable}: {'pass' if v.passed else 'FAIL'}"
                 f"  {worst.deviation:+.3g} +- {worst.deviation_error:.2g} (pull {worst.pull:+.1f}, {place})"
             )
-    print(f"report: {output / 'report.html'}")
+    for m in found.metrics:
+        if m.name in HEADLINES:
+            floor = f" (floor {m.floor:.4g})" if m.floor == m.floor else ""
+            print(f"{m.candidate}  {m.group}  {m.name}: {m.value:.4g} +- {m.error:.2g}{floor}")

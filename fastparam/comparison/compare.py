@@ -11,19 +11,28 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from fastparam.comparison.collect import VoxelCollector, group_binnings
 from fastparam.comparison.comparison import Candidate, Comparison
+from fastparam.comparison.extras import modulation_metrics, timing_metrics
+from fastparam.comparison.judge_voxels import judge_voxels
 from fastparam.comparison.measurement import Measurement, measure
+from fastparam.comparison.metric import Metric
 from fastparam.comparison.points import MIN_SHOWERS, Point, find_points, require_same_energies
 from fastparam.comparison.sample import Layout, Sample, depth_groups
 from fastparam.comparison.verdict import DEFAULT_LIMITS, Limit
+from fastparam.comparison.voxel_files import is_voxel_file
+from fastparam.comparison.voxels import VoxelSample
 from fastparam.errors import InputError, UsageError
+from fastparam.geometry.voxels import VoxelBinning
+from fastparam.hits.voxelise import voxelise
 from fastparam.particles import Particles
 from fastparam.summary import Binning, Summary, cell_depths, choose_binning, summarise
 
@@ -32,7 +41,7 @@ if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
     from fastparam.hits.batches import Batch
 
-__all__ = ["compare", "compare_summaries", "simulate"]
+__all__ = ["compare", "compare_summaries", "load_candidate", "provenance_of", "simulate"]
 
 Rows = Literal["all", "even", "odd"]
 Progress = Callable[[str, float], None]  # what is done, and which fraction of it
@@ -54,6 +63,8 @@ def compare(
     repeat: int = 5,
     names: Sequence[str] | None = None,
     limits: Sequence[Limit] = DEFAULT_LIMITS,
+    training: str | Path | None = None,
+    quick: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare generators or files of showers with full simulation.
@@ -61,12 +72,13 @@ def compare(
     Parameters
     ----------
     reference : path or Summary
-        File of showers of the full simulation, in a layout that `geometry` knows or as ``fastparam sample`` writes it.
+        File of showers of the full simulation: of hits, in a layout that `geometry` knows or as ``fastparam sample``
+        writes it, or of voxels (CaloChallenge HDF5, FastCaloGAN CSV), for which only what voxels hold is compared.
     *candidates : generator, path, name or Summary
         A generator (``generate(particles, *, seed) -> Showers``) simulates the reference's own particles `repeat`
         times. A string is loaded as `fastparam.load` does; a file of showers is compared as it is.
     geometry : path, name or Geometry, optional
-        Default: that of the first candidate that knows its own, as tunes do.
+        Default: that of the first candidate that knows its own, as tunes do. For voxels also the XML of their binning.
     rows : "all", "even" or "odd"
         Rows of the reference to use.
     seed : int
@@ -76,6 +88,11 @@ def compare(
     names : sequence of str, optional
         Of the candidates in the report; default their file names or kinds.
     limits : sequence of Limit
+    training : path, optional
+        File of showers that candidates may have been tuned on, to look for near-duplicates of them. By default the
+        rows of the reference that `rows` leaves out.
+    quick : bool
+        Leave out what takes longest: classifiers, FPD and KPD, timing, near-duplicates of the training sample.
     progress : callable, optional
         Called with what is being done and the fraction of it that is done.
 
@@ -98,37 +115,68 @@ def compare(
         raise UsageError(f"rows: unknown '{rows}'; expected all, even or odd")
     if names is not None and len(names) != len(candidates):
         raise UsageError(f"{len(names)} names for {len(candidates)} candidates; give one each, in order")
-    loaded = [_load(candidate) for candidate in candidates]
-    detector = _geometry_of(geometry, loaded)
     report = progress or (lambda what, fraction: None)
+    called = _unique(names or [_name(c) for c in candidates])
+    if not isinstance(reference, Summary) and is_voxel_file(Path(reference)):
+        from fastparam.comparison.compare_voxels import compare_voxels
 
-    full = _summarise_reference(detector, reference, rows, report)
+        return compare_voxels(
+            Path(reference), dict(zip(called, [load_candidate(c) for c in candidates], strict=True)),
+            geometry=geometry, rows=rows, seed=seed, repeat=repeat, limits=limits, training=training, quick=quick,
+            progress=report,
+        )  # fmt: skip
+    loaded = [load_candidate(candidate) for candidate in candidates]
+    detector = _geometry_of(geometry, loaded)
+    slices = None if detector.config.slices is None else [(low, high) for low, high in detector.config.slices.eta]
+    keep = _Keeper(detector, slices)
+
+    full = _summarise_reference(detector, reference, rows, report, keep)
     summaries: dict[str, Summary] = {}
+    voxels: dict[str, dict[str, VoxelSample]] = {}
     about: dict[str, tuple[str, float | None]] = {}
-    for name, thing in zip(_unique(names or [_name(c) for c in candidates]), loaded, strict=True):
+    timed: list[Metric] = []
+    for name, thing in zip(called, loaded, strict=True):
         duration = None
+        collector = keep.collector()
         if isinstance(thing, Summary):
             summaries[name] = thing
         elif isinstance(thing, Path):
-            summaries[name] = _summarise_file(detector, thing, full.binning, "all", report)
+            summaries[name] = _summarise_any(detector, thing, full, report, collector)
         else:
             summaries[name], duration = simulate(
-                detector, thing, full.particles, full.binning, seed=seed, repeat=repeat,
+                detector, thing, full.particles, full.binning, seed=seed, repeat=repeat, collector=collector,
                 progress=partial(report, f"sample {name}"),
             )  # fmt: skip
+            if not quick:
+                timed += timing_metrics(thing, full.particles, name, seed)
         about[name] = (_description(thing), duration)
-    slices = detector.config.slices
-    return compare_summaries(
+        if collector is not None and not isinstance(thing, Summary):
+            voxels[name] = collector.samples()
+
+    lent = None if quick else _training(detector, reference, rows, training, keep, report)
+    judged = judge_voxels(
+        keep.reference, voxels, training=lent, quick=quick, seed=seed, progress=partial(report, "judge voxels")
+    )
+    if not keep.reference:
+        judged.notes["voxels"] = "not compared: the reference has none, or no particle with voxels"
+    found = compare_summaries(
         detector,
         full,
         summaries,
-        slices=None if slices is None else [(low, high) for low, high in slices.eta],
+        slices=slices,
         limits=limits,
         seed=seed,
         reference_name="summary" if isinstance(reference, Summary) else Path(reference).name,
         about=about,
-        provenance={"rows": rows, "sampled showers per reference shower": str(repeat)},
+        provenance={"rows": rows, "sampled showers per reference shower": str(repeat)} | judged.notes,
         progress=lambda fraction: report("measure", fraction),
+    )
+    modulated = modulation_metrics(detector, full, summaries, found.points)
+    return replace(
+        found,
+        metrics=(*judged.metrics, *modulated, *timed),
+        pictures=judged.pictures,
+        distributions=tuple(judged.distributions),
     )
 
 
@@ -241,7 +289,7 @@ def compare_summaries(
         measurements=tuple(measurements),
         limits=tuple(limits),
         left_out=left_out,
-        provenance=_provenance(geometry, seed) | dict(provenance or {}),
+        provenance=provenance_of(f"{geometry.name} ({geometry.digest})", seed) | dict(provenance or {}),
         extra=tuple(extra),
     )
 
@@ -254,6 +302,7 @@ def simulate(
     *,
     seed: int,
     repeat: int,
+    collector: VoxelCollector | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Summary, float]:
     """Let a generator simulate particles several times and summarise its showers in batches of bounded size.
@@ -265,6 +314,8 @@ def simulate(
     repeat : int
         Copies of each particle. Copy c of particle i has `Particles.index` c n + i: no stream of random numbers is
         used twice.
+    collector : VoxelCollector, optional
+        Gets the voxels of all showers.
 
     Returns
     -------
@@ -291,7 +342,11 @@ def simulate(
                 showers = generator.generate(wanted, seed=seed)
                 spent += time.perf_counter() - start
                 none = np.zeros(len(index), dtype=np.int32)
-                yield Batch(wanted, showers.hits, index, none, none)
+                made = Batch(wanted, showers.hits, index, none, none)
+                if collector is not None:
+                    # Showers that were made as voxels need not go through hits.
+                    collector.add(wanted, getattr(showers, "voxels", None) or partial(_voxels, geometry, made))
+                yield made
                 if progress is not None:
                     progress((copy * n + high) / (repeat * n))
 
@@ -321,13 +376,13 @@ def _depth_groups(geometry: Geometry, reference: Summary, points: Sequence[Point
     return depth_groups(geometry, cell_depths(geometry, lines, reference.binning), reference.binning.cell_layer)
 
 
-def _load(candidate: Any) -> Any:
+def load_candidate(candidate: Any) -> Any:
     """Return a generator, a Summary, or the Path of a file of showers."""
     if isinstance(candidate, Summary) or hasattr(candidate, "generate"):
         return candidate
     if isinstance(candidate, str | Path):
-        if Path(candidate).suffix == ".root":
-            if not Path(candidate).is_file():
+        if Path(candidate).suffix == ".root" or is_voxel_file(Path(candidate)):
+            if not any(Path(candidate).parent.glob(Path(candidate).name)):
                 raise InputError(f"{candidate}: there is no such file")
             return Path(candidate)
         from fastparam.generate.registry import load
@@ -352,22 +407,120 @@ def _geometry_of(geometry: str | Path | Geometry | None, candidates: Sequence[An
     return geometry
 
 
-def _summarise_reference(geometry: Geometry, reference: str | Path | Summary, rows: Rows, report: Progress) -> Summary:
+class _Keeper:
+    """Collects voxels of the reference, and gives candidates collectors of the same points and voxels."""
+
+    def __init__(self, geometry: Geometry, slices: Sequence[tuple[float, float]] | None) -> None:
+        self._geometry, self._slices = geometry, slices
+        self._points: tuple[Point, ...] = ()
+        self._binnings: dict[str, VoxelBinning] = {}
+        self.reference: dict[str, VoxelSample] = {}
+
+    def start(self, particles: Particles) -> VoxelCollector:
+        """Find the points of the reference and begin."""
+        self._points, _ = find_points(particles, self._slices)
+        self._binnings = group_binnings(self._geometry, self._points)
+        return VoxelCollector(self._points, self._binnings)
+
+    def collector(self) -> VoxelCollector | None:
+        """Begin with a candidate; None without voxels of the reference."""
+        return VoxelCollector(self._points, self._binnings) if self.reference else None
+
+
+def _summarise_reference(
+    geometry: Geometry, reference: str | Path | Summary, rows: Rows, report: Progress, keep: _Keeper
+) -> Summary:
     if isinstance(reference, Summary):
-        keep = {"all": slice(None), "even": reference.row % 2 == 0, "odd": reference.row % 2 == 1}
-        return reference.take(keep[rows])
+        chosen = {"all": slice(None), "even": reference.row % 2 == 0, "odd": reference.row % 2 == 1}
+        return reference.take(chosen[rows])
     path = Path(reference)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; the reference is a file of full-simulation showers")
-    return _summarise_file(geometry, path, None, rows, report)
+    particles = _particles_of(geometry, path)
+    collector = keep.start(particles.take({"even": slice(0, None, 2), "odd": slice(1, None, 2)}.get(rows, slice(None))))
+    summary = _summarise_file(geometry, path, particles, None, rows, report, collector)
+    keep.reference = collector.samples()
+    return summary
 
 
-def _summarise_file(geometry: Geometry, path: Path, binning: Binning | None, rows: Rows, report: Progress) -> Summary:
-    """Summarise a file of showers, cut as given or as its own hits suggest."""
-    from fastparam.hits.batches import iterate_file, layout_of, read_file_particles
+def _summarise_any(
+    geometry: Geometry, path: Path, full: Summary, report: Progress, collector: VoxelCollector | None
+) -> Summary:
+    """Summarise a candidate's file, of hits or of voxels that are turned into hits."""
+    if not is_voxel_file(path):
+        return _summarise_file(geometry, path, _particles_of(geometry, path), full.binning, "all", report, collector)
+    from fastparam.comparison.voxel_files import read_voxel_file, regions_of
+
+    file = read_voxel_file(path, regions_of(geometry), pdg=int(full.particles.pdg[0]))
+    n, m = len(full), len(file.particles)
+    energy = file.particles.energy
+    if file.directed:
+        particles = file.particles
+    elif m % n == 0 and np.allclose(energy, np.tile(full.particles.energy, m // n), rtol=1e-3):
+        particles = full.particles.take(np.tile(np.arange(n), m // n)).with_index(np.arange(m))
+    else:
+        raise InputError(
+            f"{path}: says nothing about directions, and its energies are not those of the reference's rows in order;"
+            " sample the reference's own particles (fastparam sample --like REFERENCE)"
+        )
+
+    def batches() -> Iterator[Batch]:
+        from fastparam.hits.batches import Batch
+        from fastparam.showers.showers import Showers
+
+        for low in range(0, m, _BATCH_SHOWERS):
+            index = np.arange(low, min(low + _BATCH_SHOWERS, m), dtype=np.int64)
+            dense = file.sample.dense(index).astype(np.float64)
+            showers = Showers.from_voxels(particles.take(index), dense, file.sample.binning, geometry)
+            if collector is not None:
+                collector.add(showers.particles, showers.voxels)
+            none = np.zeros(len(index), dtype=np.int32)
+            yield Batch(showers.particles, showers.hits, index, none, none)
+            report(f"read {path.name}", (int(index[-1]) + 1) / m)
+
+    return summarise(geometry, batches(), full.binning)
+
+
+def _training(
+    geometry: Geometry, reference: str | Path | Summary, rows: Rows, training: str | Path | None, keep: _Keeper,
+    report: Progress,
+) -> dict[str, VoxelSample] | None:  # fmt: skip
+    """Return the voxels of the training sample: of its file, or of the rows of the reference that are not used."""
+    from fastparam.hits.batches import iterate_file
+
+    collector = keep.collector()
+    if collector is None or (training is None and (isinstance(reference, Summary) or rows == "all")):
+        return None
+    other: Rows = "odd" if rows == "even" else "even"
+    path, chosen = (Path(training), "all") if training is not None else (Path(str(reference)), other)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: there is no such file; --training is a file of showers that candidates were tuned on"
+        )
+    for batch in iterate_file(path, geometry, rows=cast("Rows", chosen)):
+        collector.add(batch.particles, partial(_voxels, geometry, batch))
+        report(f"read {path.name} for near-duplicates", 0.5)
+    return collector.samples()
+
+
+def _voxels(geometry: Geometry, batch: Batch, binning: VoxelBinning) -> Any:
+    return voxelise(geometry, batch.particles, batch.hits, binning)[0]
+
+
+def _particles_of(geometry: Geometry, path: Path) -> Particles:
+    from fastparam.hits.batches import layout_of, read_file_particles
     from fastparam.hits.layout import SampleFile
 
-    particles = read_file_particles(SampleFile(path, layout_of(path, geometry), 0), 0)
+    return read_file_particles(SampleFile(path, layout_of(path, geometry), 0), 0)
+
+
+def _summarise_file(
+    geometry: Geometry, path: Path, particles: Particles, binning: Binning | None, rows: Rows, report: Progress,
+    collector: VoxelCollector | None,
+) -> Summary:  # fmt: skip
+    """Summarise a file of showers, cut as given or as its own hits suggest."""
+    from fastparam.hits.batches import iterate_file
+
     batches = iterate_file(path, geometry, rows=rows)
     first = next(batches, None)
     if first is None:
@@ -377,6 +530,8 @@ def _summarise_file(geometry: Geometry, path: Path, binning: Binning | None, row
 
     def counted() -> Iterator[Batch]:
         for batch in chain([first], batches):
+            if collector is not None:
+                collector.add(batch.particles, partial(_voxels, geometry, batch))
             yield batch
             report(f"read {path.name}", (int(batch.row[-1]) + 1) / max(len(particles), 1))
 
@@ -400,14 +555,15 @@ def _description(thing: Any) -> str:
     return "summary of showers" if isinstance(thing, Summary) else f"generator: {type(thing).__name__}"
 
 
-def _provenance(geometry: Geometry, seed: int) -> dict[str, str]:
+def provenance_of(geometry: str, seed: int) -> dict[str, str]:
+    """Return what every report says about how it was made."""
     from fastparam import __version__
 
     return {
         "fastparam": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "geometry": f"{geometry.name} ({geometry.digest})",
+        "geometry": geometry,
         "seed": str(seed),
         "made": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
     }

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastparam.comparison.distribution import Distribution
 from fastparam.comparison.measurement import Difference, Measurement
+from fastparam.comparison.metric import Metric
 from fastparam.comparison.observables import OBSERVABLES, by_name
+from fastparam.comparison.pictures import Pictures
 from fastparam.comparison.points import Point
 from fastparam.comparison.sample import Axis
 from fastparam.comparison.verdict import Limit, Verdict, judge
-from fastparam.errors import InputError
+from fastparam.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from fastparam.comparison.page import Section
@@ -70,6 +73,12 @@ class Comparison:
     provenance : dict of str to str
     extra : tuple of Section
         Further sections of the report; not part of JSON.
+    metrics : tuple of Metric
+        What judges all energies of a particle together.
+    pictures : dict of str to Pictures
+        Showers to draw per particle and slice; not part of JSON.
+    distributions : tuple of Distribution
+        Features to draw, those in which a candidate differs most; not part of JSON.
     """
 
     reference: str
@@ -83,6 +92,9 @@ class Comparison:
     left_out: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
     extra: tuple[Section, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    pictures: dict[str, Pictures] = field(default_factory=dict)
+    distributions: tuple[Distribution, ...] = ()
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -144,6 +156,28 @@ class Comparison:
             "pull": float(d.pull[k]),
         }
 
+    def to_frame(self) -> Any:
+        """Return `table` and the metrics as one pandas data frame, a row per number and candidate.
+
+        Raises
+        ------
+        UsageError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError("to_frame needs pandas; install it (pip install pandas), or use table()") from error
+        rows = self.table()
+        rows += [
+            {
+                "candidate": m.candidate, "observable": m.name, "group": m.group, "unit": m.unit, "value": m.value,
+                "error": m.error, "floor": m.floor, "floor_error": m.floor_error, "pull": m.pull, "note": m.note,
+            }
+            for m in self.metrics
+        ]  # fmt: skip
+        return pandas.DataFrame(rows)
+
     def to_json(self) -> dict[str, Any]:
         """Return everything but `extra` as plain lists, numbers and strings; what is not finite becomes None.
 
@@ -179,6 +213,7 @@ class Comparison:
             "limits": [_plain(limit) for limit in self.limits],
             "verdicts": [_plain(v) for v in self.verdicts],
             "measurements": [_plain(m) for m in self.measurements],
+            "metrics": [_plain(m) for m in self.metrics],
             "provenance": dict(self.provenance),
         }
 
@@ -217,6 +252,7 @@ class Comparison:
             ),
             left_out=tuple(document["left_out"]),
             provenance=document["provenance"],
+            metrics=tuple(_metric(m) for m in document.get("metrics", ())),
         )
 
     def to_html(self, path: Path | str) -> None:
@@ -251,6 +287,11 @@ def _plain(thing: Any) -> Any:
 
 def _floats(values: list[float | None]) -> npt.NDArray[np.float64]:
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _metric(m: dict[str, Any]) -> Metric:
+    values: dict[str, Any] = {key: np.nan if value is None else value for key, value in m.items()}
+    return Metric(**values)
 
 
 def _measurement(m: dict[str, Any]) -> Measurement:

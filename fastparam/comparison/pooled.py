@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastparam.comparison.challenge import challenge_features, challenge_separations, data_set_of
 from fastparam.comparison.classifier import MAX_VOXELS, Auc, auc_high, auc_low
 from fastparam.comparison.distances import fpd, kpd, wasserstein
+from fastparam.comparison.distribution import Distribution, distribution
 from fastparam.comparison.duplicates import Duplicates, duplicates_between, duplicates_within
 from fastparam.comparison.features import MANY_LAYERS, FeatureTable, features_of_moments
 from fastparam.comparison.metric import HEADLINES, Metric, aspect_of
@@ -117,12 +118,27 @@ class PooledReference:
         """Bootstrap resamples."""
         return 200 if len(self.full.sample) < _MANY else 50
 
-    def measure(self, candidate: VoxelSample, name: str) -> list[Metric]:
-        """Measure all metrics of a candidate's voxels."""
+    def measure(
+        self, candidate: VoxelSample, name: str, *, quick: bool = False
+    ) -> tuple[list[Metric], list[Distribution]]:
+        """Measure all metrics of a candidate's voxels, and keep the features that differ most.
+
+        `quick` leaves out classifiers, FPD and KPD.
+        """
         other = _Prepared(candidate, self.threshold)
         found = self._separations(other) + self._challenge(other) + self._wasserstein(other)
-        found += self._classifiers(other) + self._distances(other) + self._duplicates(candidate)
-        return [Metric(candidate=name, group=self.group, **m) for m in found]
+        found += self._duplicates(candidate)
+        if not quick:
+            found += self._classifiers(other) + self._distances(other)
+        metrics = [Metric(candidate=name, group=self.group, **m) for m in found]
+        return metrics, self._distributions(metrics, other, name)
+
+    def _distributions(self, metrics: list[Metric], other: _Prepared, name: str) -> list[Distribution]:
+        pulls = {m.name.removeprefix("separation_"): m.pull for m in metrics if m.name.startswith("separation_")}
+        order = sorted(pulls, key=lambda feature: -pulls[feature])
+        # The worst of each aspect is what a report may show.
+        kept = {aspect_of(feature): feature for feature in reversed(order)}
+        return [distribution(self.full.table, other.table, f, name, self.group) for f in order if f in kept.values()]
 
     # --- one family each
 

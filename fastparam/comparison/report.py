@@ -14,6 +14,12 @@ import numpy as np
 from fastparam.comparison.figures import draw
 from fastparam.comparison.observables import OBSERVABLES, Observable, by_name
 from fastparam.comparison.page import Cell, Figure, Page, Section, Status, Table, render, write_html
+from fastparam.comparison.report_metrics import (
+    metric_sections,
+    picture_sections,
+    ranking_section,
+    summary_sections,
+)
 from fastparam.errors import OutputExistsError
 from fastparam.files import atomic_output
 
@@ -72,11 +78,25 @@ def comparison_report(comparison: Comparison, title: str = "") -> Page:
 
 def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
     """Return all sections of the report, for a page with sections of its own."""
+    if not comparison.metrics:
+        return (_verdict_section(comparison), *comparison.extra, *_particles_and_numbers(comparison))
+    first, *failures = summary_sections(comparison)
     return (
+        first,
+        *failures,
         _verdict_section(comparison),
         *comparison.extra,
+        *picture_sections(comparison),
+        *ranking_section(comparison),
+        *_particles_and_numbers(comparison),
+    )
+
+
+def _particles_and_numbers(comparison: Comparison) -> tuple[Section, ...]:
+    return (
         *(_group_section(comparison, i, group) for i, group in enumerate(comparison.groups)),
         *(_number_section(comparison, i, group) for i, group in enumerate(comparison.groups)),
+        *metric_sections(comparison),
         _provenance_section(comparison),
     )
 

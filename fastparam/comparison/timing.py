@@ -15,7 +15,7 @@ __all__ = ["BATCHES", "Timing", "time_generator"]
 BATCHES = (1, 100, 10_000)
 
 #: A batch that would take longer is cut short, and says so.
-_LONGEST = 15.0
+_LONGEST = 5.0
 _REPEATS = {1: 30, 100: 3}
 
 
@@ -30,7 +30,7 @@ class Timing:
     ms, error : float
         Mean over repetitions and its standard error; NaN error of a single one.
     measured : int
-        Size timed: smaller than `batch` where that would have taken more than 15 s.
+        Size timed: smaller than `batch` where that would have taken more than 5 s.
     """
 
     batch: int

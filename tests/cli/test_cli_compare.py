@@ -65,3 +65,20 @@ def test_mistakes_exit_with_2_and_leave_nothing_behind(folder, capsys, options, 
     assert run(folder, *options, candidate=candidate, out="never") == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_crossed_gate_exits_with_3_and_lists_what_crossed_it(folder, capsys):
+    assert run(folder, "--quick", "--fail-above", "visible_mean=100", out="open") == 0
+    assert run(folder, "--quick", "--fail-above", "n_hits=0.01", "--fail-above", "visible_mean=100", out="shut") == 3
+    err = capsys.readouterr().err
+    assert "fail-above: candidate.root, photon, 4 GeV: n_hits deviates by" in err
+    assert "visible_mean" not in err
+    assert (folder / "shut" / "report.html").is_file()
+
+
+def test_an_unknown_gate_exits_with_2_before_any_work_and_lists_the_known_ones(folder, capsys):
+    assert run(folder, "--fail-above", "visibel_mean=1", out="never") == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "no metric 'visibel_mean' (did you mean 'visible_mean'?)" in err
+    assert "auc_low" in err
+    assert not (folder / "never").exists()

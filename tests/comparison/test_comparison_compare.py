@@ -237,7 +237,9 @@ class TestGenerators:
         particles, hits = barrel.showers(40, seed=11)
         for name in ("full.root", "other.root"):
             toys.write_root(tmp_path / name, barrel.geometry, particles, hits)
-        found = compare(tmp_path / "full.root", ToyGenerator(barrel), tmp_path / "other.root", repeat=2, limits=())
+        found = compare(
+            tmp_path / "full.root", ToyGenerator(barrel), tmp_path / "other.root", repeat=2, limits=(), quick=True
+        )
         assert [c.name for c in found.candidates] == ["toy", "other.root"]
         assert [c.showers for c in found.candidates] == [(80, 80), (40, 40)]
         assert found.reference == "full.root"
@@ -245,7 +247,7 @@ class TestGenerators:
         assert same.deviation[0] == pytest.approx(0.0, abs=1e-9)
 
     def test_rows_select_showers_of_the_reference(self, barrel, reference):
-        found = compare(reference, reference, geometry=barrel.geometry, rows="odd", names=["all"])
+        found = compare(reference, reference, geometry=barrel.geometry, rows="odd", names=["all"], quick=True)
         assert sum(found.n_reference) == 300
 
     @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import handmade
 import numpy as np
 import pytest
@@ -241,3 +242,51 @@ def test_an_interrupted_run_leaves_nothing(planar: Path, tmp_path: Path, number:
     assert process.returncode == 130
     assert (out, err) == ("", "error: interrupted\n")
     assert names(tmp_path) == []
+
+
+def test_voxels_on_the_electromagnetic_scale(tuned: Tuned, tmp_path: Path) -> None:
+    """Divided by one number, which is written down and is the mean response of the tune."""
+    plain, scaled = tmp_path / "plain.h5", tmp_path / "scaled.hdf5"
+    arguments = ["-n", "40", "--pdg", "22", "--energy", "8000", "--eta", "0.22"]
+    assert main(["sample", str(tuned.tune), "-o", str(plain), *arguments]) == 0
+    assert main(["sample", str(tuned.tune), "-o", str(scaled), *arguments, "--em-scale"]) == 0
+    with h5py.File(plain) as one, h5py.File(scaled) as other:
+        provenance = json.loads(other["provenance"][()])
+        fraction = provenance["em_scale"]["visible_fraction"]
+        assert provenance["tune_digest"] == tune_digest(load_tune(tuned.tune))
+        np.testing.assert_allclose(other["showers"][()] * fraction, one["showers"][()], rtol=1e-6)
+        assert "em_scale" not in json.loads(one["provenance"][()])
+        assert other["showers"][()].sum() / 40 == pytest.approx(8000, rel=0.1)
+
+
+def test_voxels_do_not_depend_on_the_pieces_they_are_written_in(
+    planar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["-n", "50", "--pdg", "22", "--energy", "5000", "--direction", "0,0,1"]
+    made = []
+    for name, at_a_time in (("a", 4_000_000), ("b", 30_000)):
+        monkeypatch.setattr("fastparam.cli.sample._HITS_AT_A_TIME", at_a_time)
+        assert main(["sample", str(planar), *arguments, "-o", str(tmp_path / f"{name}.h5")]) == 0
+        with h5py.File(tmp_path / f"{name}.h5") as file:
+            made.append(file["showers"][()])
+    assert made[0].shape == (50, 2400)
+    np.testing.assert_array_equal(made[0], made[1])
+
+
+def test_a_network_is_sampled_like_any_other(tmp_path: Path, capsys) -> None:
+    gan = Path(__file__).parents[2] / "tuning" / "gan" / "gan.onnx"
+    out = tmp_path / "out.h5"
+    arguments = ["-n", "20", "--pdg", "22", "--energy", "16000", "--eta", "0.22"]
+    assert main(["sample", str(gan), "-o", str(out), *arguments]) == 0
+    assert capsys.readouterr().out == f"{out}: 20 showers, 363 voxels each\n"
+    assert main(["sample", str(gan), "-o", str(tmp_path / "b.root"), "--like", str(out), "--rows", "even"]) == 0
+    assert len(tree(tmp_path / "b.root")["pdg"]) == 10
+    assert main(["sample", str(gan), "-o", str(tmp_path / "c.root"), *arguments, "--energy", "500"]) == 2
+    assert "kinetic energy 500 MeV is outside 990 to 65650 MeV" in capsys.readouterr().err
+    broken = tmp_path / "gan.onnx"
+    broken.write_bytes(gan.read_bytes()[:5000])
+    (tmp_path / "gan.yaml").write_bytes(gan.with_suffix(".yaml").read_bytes())
+    before = names(tmp_path)
+    assert main(["sample", str(broken), "-o", str(tmp_path / "d.root"), *arguments]) == 2
+    assert "gan.onnx: cannot be loaded as ONNX" in capsys.readouterr().err
+    assert names(tmp_path) == before

@@ -299,3 +299,16 @@ class TestDescription:
         assert generator.geometry.name == "voxels_only"
         particles = Particles.gun(pdg=22, energy=5000.0, n=3, position=(0, 0, -1), direction=(0, 0, 1))
         assert generator.generate(particles, seed=1).voxels().shape == (3, 8)
+
+
+class TestTrainedNetwork:
+    """The network of tuning/gan, exported twice by other programs than ours."""
+
+    FOLDER = networks.DATA.parents[1] / "tuning" / "gan"
+
+    def test_onnxruntime_and_our_reading_of_lwtnn_agree(self):
+        particles = Particles.gun(pdg=22, energy=np.geomspace(1000.0, 65_000.0, 50), eta=0.22)
+        made = [load(self.FOLDER / name).generate(particles, seed=3) for name in ("gan.onnx", "gan_lwtnn.json.gz")]
+        scale = made[0].visible[:, None]
+        np.testing.assert_allclose(made[1].voxels() / scale, made[0].voxels() / scale, atol=1e-5)
+        assert np.abs(made[0].visible / particles.energy - 0.2).max() < 0.1

@@ -34,6 +34,9 @@ _SAME_ENERGY = 0.01
 #: Width in ln E of the weight of showers that are further away than the nearest one.
 _ENERGY_WIDTH = 0.05
 
+#: Cosine and sine of quarter turns.
+_QUARTERS = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+
 #: Beyond this angle to the normal in rad a planar detector looks different from different sides.
 _NORMAL = np.deg2rad(1.0)
 
@@ -51,7 +54,7 @@ class Nearness:
     eta_width : float
         Width of the weight in eta.
     rotate : bool
-        Turn showers by a random angle about their line, or mirror them, where the detector looks the same.
+        Turn showers by quarters about their line and mirror them, where the detector looks the same.
     """
 
     at_least: int = 64
@@ -172,7 +175,10 @@ def _copy(
     for i in prange(len(chosen)):
         cosine, sine, flip = 1.0, 0.0, 1.0
         if turn[i]:
-            cosine, sine = np.cos(2.0 * np.pi * angle[i]), np.sin(2.0 * np.pi * angle[i])
+            # The eight ways in which a square grid fits onto itself: cells, and those in which hits were merged.
+            quarter = np.int64(8.0 * angle[i])
+            flip = 1.0 if quarter < 4 else -1.0
+            cosine, sine = _QUARTERS[quarter % 4, 0], _QUARTERS[quarter % 4, 1]
         elif mirror and angle[i] < 0.5:
             flip = -1.0
         first = source[chosen[i]]

@@ -19,7 +19,7 @@ from scipy import special
 from fastparam.fit.tables import Tables
 from fastparam.summary.points import EnergyPoints
 
-__all__ = ["KINDS", "Copula", "Features", "fit", "scores_of"]
+__all__ = ["KINDS", "N_KNOTS", "SPACING", "START", "STEP", "Copula", "Features", "fit", "scores_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +29,9 @@ KINDS = ("empirical", "gaussian", "independent")
 #: Scores are stored as bytes in these steps, quantiles at these scores.
 STEP = 1.0 / 30.0
 _KNOTS = np.linspace(-3.2, 3.2, 41)
+
+#: Score of the first stored quantile, distance of their scores, and their number.
+START, SPACING, N_KNOTS = float(_KNOTS[0]), float(_KNOTS[1] - _KNOTS[0]), len(_KNOTS)
 
 #: Features whose zeros are no atom but undefined get a random score; factors hold at most so many dimensions.
 _MAX_FACTORS = 40
@@ -64,16 +67,6 @@ class Copula:
     waves: Floats
     scale: Floats
     positive: npt.NDArray[np.bool_]
-
-    @property
-    def start(self) -> float:
-        """Score of the first stored quantile."""
-        return float(_KNOTS[0])
-
-    @property
-    def spacing(self) -> float:
-        """Distance of the scores of stored quantiles."""
-        return float(_KNOTS[1] - _KNOTS[0])
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return compact arrays to store; `from_tables` reads them."""
@@ -154,20 +147,13 @@ def scores_of(features: Features, points: EnergyPoints, *, seed: int = 1) -> Flo
     for p in range(len(points)):
         rows = np.flatnonzero(points.point == p)
         values = features.values[rows]
-        tied = rng.random(values.shape)
-        order = np.lexsort((tied, np.nan_to_num(values)), axis=0)
-        rank = np.empty_like(order)
-        np.put_along_axis(rank, order, np.arange(len(rows))[:, None] * np.ones((1, values.shape[1]), dtype=int), axis=0)
-        z[rows] = special.ndtri((rank + 0.5) / len(rows))
         undefined = np.isnan(values)
-        if undefined.any():
-            for j in np.flatnonzero(undefined.any(axis=0)):
-                gone = undefined[:, j]
-                known = rows[~gone]
-                if len(known):
-                    inner = np.argsort(np.argsort(values[~gone, j], kind="stable"), kind="stable")
-                    z[known, j] = special.ndtri((inner + 0.5) / len(known))
-                z[rows[gone], j] = rng.standard_normal(int(gone.sum()))
+        order = np.lexsort((rng.random(values.shape), np.where(undefined, np.inf, values)), axis=0)
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.broadcast_to(np.arange(len(rows))[:, None], order.shape), axis=0)
+        known = np.maximum((~undefined).sum(axis=0), 1)
+        scores = special.ndtri(np.clip((rank + 0.5) / known, 0.0, 1.0 - 0.5 / known))
+        z[rows] = np.where(undefined, rng.standard_normal(values.shape), scores)
     return z
 
 
@@ -178,22 +164,27 @@ def _marginals(features: Features, points: EnergyPoints) -> tuple[Floats, Floats
     known = np.zeros((n_points, k), dtype=bool)
     u = special.ndtr(_KNOTS)
     for p in range(n_points):
-        values = features.values[points.point == p]
-        for j in range(k):
-            x = values[:, j]
-            x = x[~np.isnan(x)]
-            if features.positive[j]:
-                zero[p, j] = 1.0 if not len(x) else float((x <= 0).mean())
-                x = np.log(x[x > 0])
-            if len(x):
-                known[p, j] = True
-                quantiles[p, j] = np.quantile(x, u, method="hazen")
-    for j in range(k):
+        x = features.values[points.point == p]
+        defined = (~np.isnan(x)).sum(axis=0)
+        empty = features.positive & (x <= 0)
+        zero[p] = np.where(features.positive, np.where(defined > 0, empty.sum(axis=0) / np.maximum(defined, 1), 1.0), 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x = np.where(features.positive, np.where(empty, np.nan, np.log(x)), x)
+        n = (~np.isnan(x)).sum(axis=0)
+        known[p] = n > 0
+        x = np.sort(x, axis=0)  # NaN last
+        # Quantiles by Hazen's rule: the i-th of n values stands at (i + 1/2)/n.
+        place = np.clip(u[None, :] * n[:, None] - 0.5, 0.0, np.maximum(n[:, None] - 1, 0))
+        low = place.astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(n[:, None] - 1, 0))
+        column = np.arange(k)[:, None]
+        quantiles[p] = np.nan_to_num(x[low, column] + (place - low) * (x[high, column] - x[low, column]))
+    for j in np.flatnonzero(~known.all(axis=0)):
         # Where a feature has no values at a point, those of the nearest point stand in.
         have = np.flatnonzero(known[:, j])
-        for empty in np.flatnonzero(~known[:, j]):
+        for missing in np.flatnonzero(~known[:, j]):
             if len(have):
-                quantiles[empty, j] = quantiles[have[np.argmin(np.abs(have - empty))], j]
+                quantiles[missing, j] = quantiles[have[np.argmin(np.abs(have - missing))], j]
     return zero, quantiles
 
 

@@ -4,14 +4,14 @@ A *section* is a layer, or one of the equal parts in depth that a layer of many 
 the range of a section between two radii. For every shower and ring the features are
 
 * the energy,
-* the dipole D = sum e exp(i alpha) / sum e, where the energy lies around the line,
+* the dipole D = sum e exp(i alpha) / sum e and the quadrupole sum e exp(2 i alpha) / sum e,
 * the number of hits, and sum e^2.
 
-From them follow how many independent deposits there are: n_dip = 1/<|D|^2> counts them by angle (clumps of hits count
-once), n_part = 1/<sum e^2/(sum e)^2> counts stored hits.
+From them follows how many independent deposits there are: n_dip = 1/<|D|^2> counts them by angle (clumps of hits
+count once), n_part = 1/<sum e^2/(sum e)^2> counts stored hits.
 
-Edges follow from the showers: rings of a section hold comparable shares of its energy, are not narrower than the
-cells in which hits were merged, and as many as the number of its hits can fill.
+Radii are edges of the detector's voxels, as many as the hits can fill: rings are joined, from inside out, until each
+holds so many hits in the showers that reach it, and none is narrower than the cells in which hits were merged.
 """
 
 from __future__ import annotations
@@ -38,17 +38,11 @@ Ints = npt.NDArray[np.int64]
 #: Thickness in X0 that one section stands for.
 _SECTION = 4.0
 
-#: Shares of a section's energy inside the edges of its rings, by the number of rings.
-_SHARES = {
-    1: (),
-    2: (0.6,),
-    3: (0.45, 0.85),
-    4: (0.35, 0.65, 0.92),
-    5: (0.3, 0.55, 0.78, 0.95),
-}
+#: Mean number of hits, and share of its section's energy, from which a ring stands alone.
+_HITS_PER_RING, _SHARE_PER_RING = 2.0, 0.01
 
-#: Hits that a ring should have in a typical shower: one more ring for each such number.
-_HITS_PER_RING = 1.0
+#: Showers that rings are chosen from: quantiles need no more.
+_CHOSEN_FROM = 2000
 
 
 @dataclass(frozen=True)
@@ -111,6 +105,8 @@ class RingFeatures:
         Visible energy in MeV.
     d1, d2 : float64 arrays (n, G)
         Dipole, 0 for empty rings.
+    q1, q2 : float64 arrays (n, G)
+        Quadrupole, 0 for empty rings.
     hits : float64 array (n, G)
         Number of hits.
     square : float64 array (n, G)
@@ -120,6 +116,8 @@ class RingFeatures:
     energy: Floats
     d1: Floats
     d2: Floats
+    q1: Floats
+    q2: Floats
     hits: Floats
     square: Floats
 
@@ -130,22 +128,29 @@ class RingFeatures:
 
 @parallel_kernel
 def _features(
-    offsets: Any, ring: Any, d1: Any, d2: Any, e: Any, energy: Any, dip1: Any, dip2: Any, hits: Any, square: Any
-) -> None:
+    offsets: Any, ring: Any, d1: Any, d2: Any, e: Any, energy: Any, dip1: Any, dip2: Any, quad1: Any, quad2: Any,
+    hits: Any, square: Any,
+) -> None:  # fmt: skip
     for i in prange(len(offsets) - 1):
         for h in range(offsets[i], offsets[i + 1]):
+            if e[h] <= 0.0:
+                continue
             g = ring[h]
             r = np.sqrt(d1[h] * d1[h] + d2[h] * d2[h])
+            c, s = (d1[h] / r, d2[h] / r) if r > 0.0 else (1.0, 0.0)
             energy[i, g] += e[h]
-            if r > 0.0:
-                dip1[i, g] += e[h] * d1[h] / r
-                dip2[i, g] += e[h] * d2[h] / r
+            dip1[i, g] += e[h] * c
+            dip2[i, g] += e[h] * s
+            quad1[i, g] += e[h] * (c * c - s * s)
+            quad2[i, g] += e[h] * 2.0 * c * s
             hits[i, g] += 1.0
             square[i, g] += e[h] * e[h]
         for g in range(energy.shape[1]):
             if energy[i, g] > 0.0:
                 dip1[i, g] /= energy[i, g]
                 dip2[i, g] /= energy[i, g]
+                quad1[i, g] /= energy[i, g]
+                quad2[i, g] /= energy[i, g]
 
 
 def ring_of_hits(rings: Rings, deposits: Deposits) -> Ints:
@@ -175,7 +180,7 @@ def section_of_hits(rings: Rings, deposits: Deposits) -> Ints:
 def ring_features(rings: Rings, deposits: Deposits) -> RingFeatures:
     """Return the features of all showers; those that are not kept have none."""
     n = len(deposits)
-    arrays = [np.zeros((n, rings.n_rings)) for _ in range(5)]
+    arrays = [np.zeros((n, rings.n_rings)) for _ in range(7)]
     _features(
         deposits.offsets, ring_of_hits(rings, deposits), deposits.d1.astype(np.float64),
         deposits.d2.astype(np.float64), deposits.e.astype(np.float64), *arrays,
@@ -183,19 +188,22 @@ def ring_features(rings: Rings, deposits: Deposits) -> RingFeatures:
     return RingFeatures(*arrays)
 
 
-def choose_rings(geometry: Geometry, showers: Summary, voxels: VoxelBinning | None = None) -> Rings:
-    """Choose sections and rings for a slice's showers.
+def choose_rings(geometry: Geometry, showers: Summary, voxels: VoxelBinning) -> Rings:
+    """Choose sections and rings for a particle's showers.
 
     Parameters
     ----------
     geometry : Geometry
     showers : Summary
         With deposits.
-    voxels : VoxelBinning, optional
-        Of the detector: edges of rings are then edges of voxels.
+    voxels : VoxelBinning
+        Whose edges are those of rings; layers without voxels are one ring.
     """
     deposits = showers.deposits
     assert deposits is not None
+    used = np.flatnonzero(deposits.kept)
+    used = used[np.unique(np.linspace(0, len(used) - 1, min(_CHOSEN_FROM, len(used))).astype(np.int64))]
+    deposits = deposits.take(used)
     count = _sections_per_layer(geometry, showers)
     layer = np.repeat(np.arange(geometry.n_layers), count)
     part = np.concatenate([np.arange(n) for n in count])
@@ -204,18 +212,17 @@ def choose_rings(geometry: Geometry, showers: Summary, voxels: VoxelBinning | No
         np.arange(len(layer) + 1), np.zeros(len(layer)), np.full(len(layer), np.inf),
     )  # fmt: skip
     section = section_of_hits(plain, deposits)
+    shower = deposits.shower
     r = np.hypot(deposits.d1.astype(np.float64), deposits.d2.astype(np.float64))
-    weight = deposits.e.astype(np.float64) / np.maximum(showers.visible[deposits.shower], 1e-300)
-    n_kept = max(int(deposits.kept.sum()), 1)
+    weight = deposits.e.astype(np.float64) / np.maximum(showers.visible[used][shower], 1e-300)
+    order = np.argsort(section, kind="stable")
+    starts = np.searchsorted(section[order], np.arange(plain.n_sections + 1))
     edges: list[list[float]] = []
     for s in range(plain.n_sections):
-        own = section == s
-        # Of showers that reach the section, those of all energies alike.
-        reached = max(len(np.unique(deposits.shower[own])), 1)
-        wanted = int(np.clip(own.sum() / reached / _HITS_PER_RING, 1, max(_SHARES))) if reached > 0.02 * n_kept else 1
-        minimum = 2.0 * showers.binning.lateral_cell
-        allowed = None if voxels is None else _allowed(geometry, voxels, int(layer[s]))
-        edges.append(_edges(r[own], weight[own], wanted, minimum, allowed))
+        own = order[starts[s] : starts[s + 1]]
+        reached = max(len(np.unique(shower[own])), 1)
+        allowed = _allowed(geometry, voxels, int(layer[s]))
+        edges.append(_edges(r[own], weight[own], reached, showers.binning.lateral_cell, allowed))
     first = np.concatenate([[0], np.cumsum([len(e) + 1 for e in edges])]).astype(np.int64)
     return Rings(
         plain.section_layer, plain.section_from, plain.section_to, first,
@@ -232,24 +239,28 @@ def _sections_per_layer(geometry: Geometry, showers: Summary) -> Ints:
     return np.where(showers.binning.n_cells > 1, np.minimum(wanted, showers.binning.n_cells), 1).astype(np.int64)
 
 
-def _allowed(geometry: Geometry, voxels: VoxelBinning, layer: int) -> Floats | None:
+def _allowed(geometry: Geometry, voxels: VoxelBinning, layer: int) -> Floats:
+    """Edges of voxels inside a layer, without the first and the last."""
     ids = list(voxels.layer_ids)
     number = int(geometry.layer_ids[layer])
-    return np.array(voxels.r_edges[ids.index(number)]) if number in ids else None
+    edges = np.array(voxels.r_edges[ids.index(number)]) if number in ids else np.zeros(0)
+    return edges[edges > 0.0][:-1]
 
 
-def _edges(r: Floats, weight: Floats, wanted: int, minimum: float, allowed: Floats | None) -> list[float]:
-    """Inner edges of a section's rings, at most `wanted` - 1 of them, growing."""
+def _edges(r: Floats, weight: Floats, reached: int, cell: float, allowed: Floats) -> list[float]:
+    """Inner edges of a section's rings, growing: those of `allowed` between which enough hits and energy lie."""
     if len(r) == 0 or weight.sum() <= 0:
         return []
-    order = np.argsort(r)
-    cumulative = np.cumsum(weight[order]) / weight.sum()
+    bounds = np.concatenate([[0.0], allowed, [np.inf]])
+    bin_ = np.searchsorted(allowed, r, side="right")
+    hits = np.bincount(bin_, minlength=len(allowed) + 1) / reached
+    share = np.bincount(bin_, weights=weight, minlength=len(allowed) + 1) / weight.sum()
     found: list[float] = []
-    for share in _SHARES[wanted]:
-        edge = float(r[order[min(int(np.searchsorted(cumulative, share)), len(r) - 1)]])
-        if allowed is not None and len(allowed) > 2:
-            edge = float(allowed[1:-1][np.argmin(np.abs(np.log(allowed[1:-1] / max(edge, 1e-9))))])
-        edge = max(edge, minimum)
-        if not found or edge > 1.2 * found[-1]:
+    last, n, energy = 0.0, 0.0, 0.0
+    for k in range(len(allowed)):
+        n, energy, edge = n + hits[k], energy + share[k], float(bounds[k + 1])
+        left = hits[k + 1 :].sum() >= _HITS_PER_RING and share[k + 1 :].sum() >= _SHARE_PER_RING
+        if n >= _HITS_PER_RING and energy >= _SHARE_PER_RING and edge - last >= cell and left:
             found.append(edge)
-    return [e for e in found if e > 0.0]
+            last, n, energy = edge, 0.0, 0.0
+    return found

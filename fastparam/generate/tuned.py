@@ -12,7 +12,7 @@ import numpy as np
 from fastparam.errors import FastparamWarning
 from fastparam.files import refuse_existing
 from fastparam.fit.response import moments
-from fastparam.generate import fastcalosim, gflash, library, voxel
+from fastparam.generate import fastcalosim, gflash, hybrid, library, voxel
 from fastparam.generate.domain import Plan, describe, plan
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
@@ -30,6 +30,7 @@ Sampler = Callable[[Plan, Particles, int], Showers]
 SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {
     "fastcalosim": fastcalosim.sampler,
     "gflash": gflash.sampler,
+    "hybrid": hybrid.sampler,
     "library": library.sampler,
     "voxel": voxel.sampler,
 }

@@ -1,16 +1,18 @@
 """Smoothed empirical copula with tabulated marginals, as kernels: correlated features of one shower.
 
-A *score* z is the normal score of a feature among the showers of an energy point. New scores are those of a stored
-shower R_j, blurred:
+A *score* z is the normal score of a feature among the showers of an energy point. New scores mix those of two stored
+showers j and k of the same point,
 
-    z = s (sqrt(1 - h^2) R_j + h (V a + d b)) + phase dependence,    a, b standard normal
+    z = s (sqrt(1 - h^2) R_j + h R_k) + phase dependence,
 
-V and d are factors of the correlation matrix of R, so that z has the correlations of R exactly and its dependence
-beyond correlations, such as two populations, nearly. h -> 1 is a Gaussian copula, h = 0 a bootstrap.
+so that z has normal marginals and the correlations of R exactly, and its dependence beyond correlations, such as two
+populations, nearly. h = 0 is a bootstrap. A Gaussian copula draws V a + d b instead, with a, b standard normal and the
+factors V, d of the correlation matrix of R.
 
-The marginals are quantile functions of z at energy points, between which everything is linear in ln E: first the
-probability p0 of an exact zero, then the quantiles of the positive part at equal conditional rank, in the logarithm
-for positive features. (Quantiles interpolated with their zeros would have the smaller p0 of the two points.)
+The marginals are quantile functions of z at *corners*: the energy points, and in eta the slices, around the shower's
+own values. Between corners everything is linear: first the probability p0 of an exact zero, then the quantiles of the
+positive part at equal conditional rank, in the logarithm for positive features. (Quantiles interpolated with their
+zeros would have the smaller p0 of the two points.)
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from fastparam._numba import kernel
 from fastparam.random import normal, uniform
 from fastparam.shapes.normal import normal_cdf1, normal_ppf1
 
-__all__ = ["draw_scores1", "feature1", "neighbours1"]
+__all__ = ["add_waves1", "feature1", "gaussian_scores1", "mixed_scores1", "neighbours1"]
 
 
 @kernel
@@ -44,100 +46,100 @@ def neighbours1(ln_e: float, points: Any) -> tuple[int, int, float]:
 
 
 @kernel
-def draw_scores1(
-    state: Any, low: int, high: int, weight: float, first: Any, scores: Any, step: float, kind: int, h: float,
-    factors: Any, unique: Any, ln_e: float, phase: float, waves: Any, scale: Any, z: Any,
-) -> int:  # fmt: skip
-    """Draw the scores of one shower into `z` (k,) and return the number of the stored shower.
+def mixed_scores1(state: Any, scores: Any, first: int, last: int, step: float, h: float, z: Any) -> None:
+    """Draw the scores of one shower into `z` (k,) from stored showers ``first:last``.
 
     Parameters
     ----------
     state : uint64 array (2,)
         Stream of random numbers.
-    low, high, weight
-        From `neighbours1`; the stored shower belongs to `high` with probability `weight`.
-    first : int64 array (P + 1,)
-        Where the stored showers of each point begin.
     scores : int8 array (n, k)
         R in units of `step`.
-    kind : int
-        0 empirical, 1 Gaussian, 2 independent features.
     h : float
-    factors : float array (r, k)
-        V.
-    unique : float array (k,)
-        d.
+        Weight of the second shower.
+    """
+    n = last - first
+    one = first + min(int(uniform(state) * n), n - 1)
+    two = first + min(int(uniform(state) * n), n - 1)
+    a, b = math.sqrt(1.0 - h * h) * step, h * step
+    for j in range(len(z)):
+        z[j] = a * scores[one, j] + b * scores[two, j]
+
+
+@kernel
+def gaussian_scores1(state: Any, factors: Any, unique: Any, z: Any) -> None:
+    """Draw the scores of one shower into `z` (k,) from a factor model: V (r, k) and d (k,)."""
+    for j in range(len(z)):
+        z[j] = unique[j] * normal(state)
+    for a in range(factors.shape[0]):
+        amount = normal(state)
+        for j in range(len(z)):
+            z[j] += amount * factors[a, j]
+
+
+@kernel
+def add_waves1(ln_e: float, phase: float, waves: Any, scale: Any, z: Any) -> None:
+    """Scale residuals `z` (k,) by their width and add the dependence on the phase of an accordion.
+
+    Parameters
+    ----------
     ln_e : float
-        ln(E / 10 GeV), for the phase dependence.
+        ln(E / 10 GeV).
     phase : float
         2 pi (phi modulo pitch) / pitch.
     waves : float array (k, 8)
-        Coefficients of (1, ln_e) x (cos, sin)(phase), (cos, sin)(2 phase); empty (0, 8) without a modulation.
+        Coefficients of (1, ln_e) x (cos, sin)(phase), (cos, sin)(2 phase).
     scale : float array (k,)
-        Width of the residuals, s.
+        Width of the residuals.
     """
-    k = len(z)
-    point = high if uniform(state) < weight else low
-    n = first[point + 1] - first[point]
-    donor = first[point] + min(int(uniform(state) * n), n - 1)
-    if kind == 2:
-        for j in range(k):
-            z[j] = normal(state)
-    else:
-        blur = h if kind == 0 else 1.0
-        for j in range(k):
-            z[j] = blur * unique[j] * normal(state)
-        for a in range(len(factors)):
-            amount = blur * normal(state)
-            for j in range(k):
-                z[j] += amount * factors[a, j]
-        if kind == 0:
-            kept = math.sqrt(1.0 - h * h) * step
-            for j in range(k):
-                z[j] += kept * scores[donor, j]
-    if len(waves):
-        c1, s1 = math.cos(phase), math.sin(phase)
-        c2, s2 = math.cos(2.0 * phase), math.sin(2.0 * phase)
-        for j in range(k):
-            z[j] = scale[j] * z[j] + (
-                (waves[j, 0] + ln_e * waves[j, 4]) * c1
-                + (waves[j, 1] + ln_e * waves[j, 5]) * s1
-                + (waves[j, 2] + ln_e * waves[j, 6]) * c2
-                + (waves[j, 3] + ln_e * waves[j, 7]) * s2
-            )
-    return int(donor)
+    c1, s1 = math.cos(phase), math.sin(phase)
+    c2, s2 = math.cos(2.0 * phase), math.sin(2.0 * phase)
+    for j in range(len(z)):
+        z[j] = scale[j] * z[j] + (
+            (waves[j, 0] + ln_e * waves[j, 4]) * c1
+            + (waves[j, 1] + ln_e * waves[j, 5]) * s1
+            + (waves[j, 2] + ln_e * waves[j, 6]) * c2
+            + (waves[j, 3] + ln_e * waves[j, 7]) * s2
+        )
 
 
 @kernel
 def feature1(
-    z: float, j: int, low: int, high: int, weight: float, zero: Any, quantiles: Any, start: float, spacing: float,
-    positive: bool,
+    z: float, n: int, weight: Any, zero_at: Any, table_at: Any, zero: Any, quantiles: Any, start: float, spacing: float,
+    knots: int, positive: bool,
 ) -> float:  # fmt: skip
-    """Return the value of feature j at score z.
+    """Return the value of a feature at score z; where it is zero, minus the distance in probability from the atom's end.
 
     Parameters
     ----------
-    zero : float array (P, k)
-        Probability of an exact zero.
-    quantiles : float array (P, k, K)
-        Of the rest at scores ``start + spacing * arange(K)``; of ln x for positive features.
+    n : int
+        Corners used, of the next three arrays.
+    weight : float array
+        Of the corners, adding up to 1.
+    zero_at, table_at : int array
+        Where in `zero` each corner's probability of an exact zero, and in `quantiles` its table begins.
+    quantiles : float array
+        Of the rest at scores ``start + spacing * arange(knots)``; of ln x for positive features.
     """
-    p0 = (1.0 - weight) * zero[low, j] + weight * zero[high, j]
+    p0 = 0.0
+    for c in range(n):
+        p0 += weight[c] * zero[zero_at[c]]
     if p0 > 0.0:
         u = normal_cdf1(z)
         if u <= p0 or p0 >= 1.0:
-            return 0.0
+            return u - p0 if u < p0 else -0.0
         z = normal_ppf1(min(max((u - p0) / (1.0 - p0), 1e-12), 1.0 - 1e-12))
-    last = quantiles.shape[2] - 1
-    place = min(max((z - start) / spacing, 0.0), float(last))
-    cell = min(int(place), last - 1)
+    place = min(max((z - start) / spacing, 0.0), knots - 1.0)
+    cell = min(int(place), knots - 2)
     part = place - cell
-    value = (1.0 - part) * quantiles[low, j, cell] + part * quantiles[low, j, cell + 1]
-    if weight > 0.0:
-        other = (1.0 - part) * quantiles[high, j, cell] + part * quantiles[high, j, cell + 1]
-        # A point where the feature is always zero has no quantiles of the rest.
-        if zero[low, j] >= 1.0:
-            value = other
-        elif zero[high, j] < 1.0:
-            value = (1.0 - weight) * value + weight * other
+    value, known = 0.0, 0.0
+    for c in range(n):
+        # A corner where the feature is always zero has no quantiles of the rest.
+        if zero[zero_at[c]] < 1.0:
+            at = table_at[c] + cell
+            value += weight[c] * (quantiles[at] + part * (quantiles[at + 1] - quantiles[at]))
+            known += weight[c]
+    if known <= 0.0:
+        return -0.0
+    value /= known
     return math.exp(value) if positive else value

@@ -110,6 +110,8 @@ def fit_tune(
         if pdg not in recipe.particles:
             excluded.append(_not_described(pdg, recipe))
             continue
+        of_particle = summary.take(summary.particles.pdg == pdg) if recipe.needs_hits else None
+        shared: dict[str, Any] = {}
         for eta in slices if slices is not None else [None]:
             label = particle_name(pdg) + ("" if eta is None else f", eta {eta[0]:g} to {eta[1]:g}")
             chosen = (summary.particles.pdg == pdg) & in_slice(summary.particles.eta, eta)
@@ -123,7 +125,11 @@ def fit_tune(
                 own = summary.take(chosen)
                 electrons = _nearest([part for part in parts if abs(part.pdg) == 11], eta)
                 earlier = None if start_from is None else _nearest(start_from.of(pdg), eta)
-                parts.append(fit_slice(geometry, own, recipe, pdg, eta, electrons=electrons, start=earlier))
+                part = fit_slice(
+                    geometry, own, recipe, pdg, eta, electrons=electrons, start=earlier, of_particle=of_particle,
+                    shared=shared,
+                )  # fmt: skip
+                parts.append(part)
             except FitError as error:
                 excluded.append(f"{label}: {error}")
     if not quiet:
@@ -162,6 +168,8 @@ def fit_slice(
     *,
     electrons: SliceTune | None = None,
     start: SliceTune | None = None,
+    of_particle: Summary | None = None,
+    shared: dict[str, Any] | None = None,
 ) -> SliceTune:
     """Fit all components to the showers of one particle and slice.
 
@@ -177,6 +185,10 @@ def fit_slice(
         Of the same detector: what photons share with electrons (`fit.conversion`).
     start : SliceTune, optional
         An earlier tune of such showers, whose laws the fits begin with.
+    of_particle : Summary, optional
+        Training showers of the particle in all slices; default: `showers`.
+    shared : dict, optional
+        What the slices of a particle have in common (`tunes.models.Slice`).
 
     Raises
     ------
@@ -210,8 +222,8 @@ def fit_slice(
     if classical_only and (missing := [name for name in SAMPLED_BY_GFLASH if name not in components]):
         raise FitError("; ".join(dict.fromkeys(failed.values())) or f"{', '.join(missing)} could not be fitted")
     if not classical_only:
-        found = MODELS[recipe.sampler](Slice(geometry, recipe, pdg, eta, showers, points, components))
-        tables, components = tables | found.tables, components | found.components
+        found = MODELS[recipe.sampler](Slice(geometry, recipe, pdg, eta, showers, points, components, of_particle, {} if shared is None else shared))
+        tables, components = found.tables, components | found.components
     for name, component in components.items():
         if component.failed:
             at_limit = f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from fastparam.fit import fastcalosim, library, voxels
+from fastparam.fit import fastcalosim, library, ring_model, voxels
 from fastparam.fit.fit import Fit
-from fastparam.fit.hybrid import phase_of, showers_with_hits
+from fastparam.fit.ring_model import phase_of, showers_with_hits
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.voxels import voxels_of
@@ -37,6 +38,10 @@ class Slice:
         Of the showers.
     components : dict of str to Fit
         Laws fitted already: the response, and of electromagnetic particles the classical ones.
+    of_particle : Summary, optional
+        Training showers of the particle in all slices; default: `showers`.
+    shared : dict
+        What the slices of a particle have in common; filled by the first of them.
     """
 
     geometry: Geometry
@@ -46,6 +51,8 @@ class Slice:
     showers: Summary
     points: EnergyPoints
     components: dict[str, Fit]
+    of_particle: Summary | None = None
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,18 @@ def _fastcalosim(part: Slice) -> Fitted:
     return Fitted({"fastcalosim": tables}, {})
 
 
+def _rings(part: Slice) -> Fitted:
+    """Ring model: rings and merging grid of the particle, the rest of the slice."""
+    if "rings" not in part.shared:
+        everything = part.showers if part.of_particle is None else part.of_particle
+        part.shared["rings"] = ring_model.frame_of(part.geometry, everything, pdg=part.pdg, eta=part.eta)
+    return Fitted({"rings": ring_model.fit(part.geometry, part.shared["rings"], part.showers, part.points)}, {})
+
+
 #: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
 MODELS: dict[str, Callable[[Slice], Fitted]] = {
     "fastcalosim": _fastcalosim,
+    "hybrid": _rings,
     "library": _library,
     "voxel": _voxel,
 }

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from fastparam.errors import UsageError, near
 from fastparam.geometry.shipped import find_recipe
+from fastparam.tunes.ring_settings import HybridSettings, MosaicSettings
 
 __all__ = ["DEFAULT_RECIPE", "Recipe", "load_recipe"]
 
@@ -90,6 +91,8 @@ class Recipe(BaseModel):
     library : LibrarySettings
     voxel : VoxelSettings
     fastcalosim : FastCaloSimSettings
+    hybrid, mosaic
+        Settings of the samplers of these names.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,6 +108,8 @@ class Recipe(BaseModel):
     library: LibrarySettings = LibrarySettings()
     voxel: VoxelSettings = VoxelSettings()
     fastcalosim: FastCaloSimSettings = FastCaloSimSettings()
+    hybrid: HybridSettings = HybridSettings()
+    mosaic: MosaicSettings = MosaicSettings()
 
     @property
     def needs_hits(self) -> bool:

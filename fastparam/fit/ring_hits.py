@@ -43,8 +43,8 @@ N_ALPHA = 40
 
 _DEPTH_KNOTS, _ENERGY_BINS = 9, 6
 
-#: Outer radii of the zones of the alpha tables, in lateral cells; the last zone has no end.
-_ZONES_IN_CELLS = (0.7, 1.5, 2.5, 4.0, 6.0, 9.0, 13.0, 20.0, 40.0)
+#: Inner edges of the zones of the alpha tables, in lateral cells: as fine as cells are, which may grow outwards.
+_ZONES_IN_CELLS = np.concatenate([np.arange(0.5, 4.0, 0.5), np.arange(4, 16), np.arange(16, 40, 2), np.arange(40, 84, 4)])
 
 #: Hits from which the azimuth of a zone gets a table, and the relative rms of what is left of it without its first two
 #: harmonics from which a ring keeps its orientation: merging on a square grid shows there, the shower itself does not.
@@ -67,7 +67,7 @@ class AlphaTables:
     cumulative : float64 array (Z, 41)
         Cumulative distribution of alpha at the edges of the bins.
     factor : float64 array (Z, 40)
-        Mean energy of hits per bin relative to the zone's.
+        Mean energy of hits per bin relative to the layer's.
     flat : bool array (Z,)
         Zones without the pattern of a grid.
     """
@@ -237,7 +237,7 @@ def alpha_tables(geometry: Geometry, showers: Summary) -> AlphaTables:
     d1, d2 = deposits.d1.astype(np.float64), deposits.d2.astype(np.float64)
     e = deposits.e.astype(np.float64)
     cell = showers.binning.lateral_cell
-    edges = cell * np.array(_ZONES_IN_CELLS) if cell > 0 else np.zeros(0)
+    edges = cell * _ZONES_IN_CELLS if cell > 0 else np.zeros(0)
     n_zones = len(edges) + 1
     many = geometry.n_layers > _MANY_LAYERS
     group = geometry.layer_medium.astype(np.int64) if many else np.arange(geometry.n_layers)
@@ -250,6 +250,10 @@ def alpha_tables(geometry: Geometry, showers: Summary) -> AlphaTables:
     factor, flat = np.ones((n_total, N_ALPHA)), np.ones(n_total, dtype=bool)
     for k in range(n_total):
         count, n = counts[k], counts[k].sum()
+        layers = slice(k // n_zones * n_zones, (k // n_zones + 1) * n_zones)
+        typical = energies[layers].sum() / max(counts[layers].sum(), 1.0)
+        of_zone = energies[k].sum() / n / typical if n > 20 else 1.0
+        factor[k] = np.clip(of_zone, 0.05, 20.0)
         if n < _MIN_HITS:
             continue
         waves = np.fft.rfft(count)
@@ -259,7 +263,7 @@ def alpha_tables(geometry: Geometry, showers: Summary) -> AlphaTables:
         grid = np.sqrt(max(float((fine**2).mean()) - noise, 0.0)) / count.mean()
         mean = energies[k] / np.maximum(count, 1.0)
         cumulative[k] = np.concatenate([[0.0], np.cumsum(count) / n])
-        factor[k] = np.clip(np.where(count > 20, mean / (energies[k].sum() / n), 1.0), 0.2, 5.0)
+        factor[k] = np.clip(np.where(count > 20, mean / typical, of_zone), 0.05, 20.0)
         flat[k] = grid < _GRID_RMS
     return AlphaTables(group * n_zones, edges, cumulative, factor, flat)
 
@@ -315,7 +319,7 @@ def _clumps(features: RingFeatures, points: EnergyPoints) -> Floats:
             weight = energy / energy.sum()
             q1, q2 = features.q1[own, g], features.q2[own, g]
             by_angle = (q1 - weight @ q1) ** 2 + (q2 - weight @ q2) ** 2
-            by_hits = features.square[own, g] / energy**2
+            by_hits = 1.0 / features.hits[own, g]
             excess = float(weight @ (by_angle - by_hits))
             error = float(np.sqrt((weight**2 * (by_angle - by_hits - excess) ** 2).sum()))
             if excess < 2.0 * error:

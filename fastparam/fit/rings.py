@@ -4,8 +4,8 @@ A *section* is a layer, or one of the equal parts in depth that a layer of many 
 the range of a section between two radii. For every shower and ring the features are
 
 * the energy,
-* the dipole D = sum e exp(i alpha) / sum e and the quadrupole sum e exp(2 i alpha) / sum e,
-* the number of hits, and sum e^2.
+* the dipole D = sum e exp(i alpha) / sum e,
+* the number of hits n, their quadrupole sum exp(2 i alpha) / n, and sum e^2.
 
 From them follows how many independent deposits there are: n_dip = 1/<|D|^2> counts them by angle (clumps of hits
 count once), n_part = 1/<sum e^2/(sum e)^2> counts stored hits.
@@ -106,7 +106,7 @@ class RingFeatures:
     d1, d2 : float64 arrays (n, G)
         Dipole, 0 for empty rings.
     q1, q2 : float64 arrays (n, G)
-        Quadrupole, 0 for empty rings.
+        Quadrupole of the hits, each with weight 1; 0 for empty rings.
     hits : float64 array (n, G)
         Number of hits.
     square : float64 array (n, G)
@@ -141,16 +141,16 @@ def _features(
             energy[i, g] += e[h]
             dip1[i, g] += e[h] * c
             dip2[i, g] += e[h] * s
-            quad1[i, g] += e[h] * (c * c - s * s)
-            quad2[i, g] += e[h] * 2.0 * c * s
+            quad1[i, g] += c * c - s * s
+            quad2[i, g] += 2.0 * c * s
             hits[i, g] += 1.0
             square[i, g] += e[h] * e[h]
         for g in range(energy.shape[1]):
             if energy[i, g] > 0.0:
                 dip1[i, g] /= energy[i, g]
                 dip2[i, g] /= energy[i, g]
-                quad1[i, g] /= energy[i, g]
-                quad2[i, g] /= energy[i, g]
+                quad1[i, g] /= hits[i, g]
+                quad2[i, g] /= hits[i, g]
 
 
 def ring_of_hits(rings: Rings, deposits: Deposits) -> Ints:

@@ -296,16 +296,16 @@ def _hits1(
                 while r >= reals[edges + zone]:
                     zone += 1
                 at = zone_first + zone
+                b = int(a * N_ALPHA)
                 if ints[models[model, _M_FLAT] + at] == 0:
                     table = models[model, _M_ALPHA] + at * (N_ALPHA + 1)
-                    b = int(a * N_ALPHA)
                     while a < reals[table + b]:
                         b -= 1
                     while b < N_ALPHA - 1 and a >= reals[table + b + 1]:
                         b += 1
-                    factor = reals[models[model, _M_FACTOR] + at * N_ALPHA + b]
                     width = max(reals[table + b + 1] - reals[table + b], 1e-9)
                     a = (b + min((a - reals[table + b]) / width, 1.0)) / N_ALPHA
+                factor = reals[models[model, _M_FACTOR] + at * N_ALPHA + b]
             alpha = 2.0 * math.pi * a - math.pi
             x[h], y[h], z[h] = math.cos(alpha), math.sin(alpha), r
             e[h] = factor * math.exp(quantile1(uniform(state), energies)) if switches[_SPECTRA] != 0 else 1.0

@@ -16,7 +16,7 @@ from fastparam.tunes.ring_settings import HybridSettings, MosaicSettings
 __all__ = ["DEFAULT_RECIPE", "Recipe", "load_recipe"]
 
 #: The shipped recipe that is taken where neither the user nor geometry.yaml names one.
-DEFAULT_RECIPE = "gflash"
+DEFAULT_RECIPE = "hybrid"
 
 
 class LibrarySettings(BaseModel):

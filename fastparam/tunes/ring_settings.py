@@ -21,7 +21,7 @@ class HybridSettings(BaseModel):
     dipoles : bool
         Rings get the sampled dipole.
     clumps : bool
-        Hits of a ring lie in clumps.
+        Hits of a ring lie in clumps. Off by default: what clumps do is in the dipoles of narrow rings already.
     spectra : bool
         Hits have energies as measured; else those of a ring are equal.
     grid : bool
@@ -37,7 +37,7 @@ class HybridSettings(BaseModel):
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     smoothing: float = Field(default=0.3, ge=0.0, lt=1.0)
     dipoles: bool = True
-    clumps: bool = True
+    clumps: bool = False
     spectra: bool = True
     grid: bool = True
     numbers: bool = True

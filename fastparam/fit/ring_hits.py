@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastparam.summary.points import EnergyPoints
     from fastparam.summary.summary import Summary
 
-__all__ = ["CLUMP_SPREAD", "N_ALPHA", "AlphaTables", "RingHits", "alpha_tables", "fit"]
+__all__ = ["CLUMP_SPREAD", "N_ALPHA", "N_DEPTHS", "N_ENERGIES", "AlphaTables", "RingHits", "alpha_tables", "fit"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,10 +41,13 @@ CLUMP_SPREAD = 0.3
 #: Bins in alpha, from -pi.
 N_ALPHA = 40
 
-_DEPTH_KNOTS, _ENERGY_BINS = 9, 6
+#: Knots in depth, evenly in probability; bins of a ring's energy.
+N_DEPTHS, N_ENERGIES = 17, 6
 
 #: Inner edges of the zones of the alpha tables, in lateral cells: as fine as cells are, which may grow outwards.
-_ZONES_IN_CELLS = np.concatenate([np.arange(0.5, 4.0, 0.5), np.arange(4, 16), np.arange(16, 40, 2), np.arange(40, 84, 4)])
+_ZONES_IN_CELLS = np.concatenate(
+    [np.arange(0.5, 4.0, 0.5), np.arange(4, 16), np.arange(16, 40, 2), np.arange(40, 84, 4)]
+)
 
 #: Hits from which the azimuth of a zone gets a table, and the relative rms of what is left of it without its first two
 #: harmonics from which a ring keeps its orientation: merging on a square grid shows there, the shower itself does not.
@@ -105,8 +108,9 @@ class RingHits:
         Quantiles of the radius in mm.
     ln_e : float64 array (P, G, K)
         Quantiles of ln(e / factor), e in MeV.
-    depth : float64 array (P, G, 9)
-        Quantiles, evenly in probability, of the depth in the layer, 0 at its entry and 1 at its exit.
+    depth : float64 array (P, G, 17)
+        Quantiles, evenly in probability, of the depth in the layer, 0 at its entry and 1 at its exit. Weighted with
+        energy: hits at the edge of a layer have less of it, and the mean profile is to come out right.
     azimuth : AlphaTables
     structured : bool array (G,)
         Rings that keep their orientation.
@@ -162,9 +166,7 @@ class RingHits:
         return np.where(energy > 0, np.maximum(found, 1.0), 0.0)
 
 
-def fit(
-    rings: Rings, showers: Summary, features: RingFeatures, points: EnergyPoints, azimuth: AlphaTables
-) -> RingHits:
+def fit(rings: Rings, showers: Summary, features: RingFeatures, points: EnergyPoints, azimuth: AlphaTables) -> RingHits:
     """Fit the tables to the deposits of a slice's showers.
 
     Parameters
@@ -195,9 +197,9 @@ def fit(
     starts = np.searchsorted(key[order], np.arange(n_points * n_rings + 1))
     shape = (n_points, n_rings)
     out_r, out_e = np.zeros((*shape, len(KNOTS))), np.zeros((*shape, len(KNOTS)))
-    out_depth = np.zeros((*shape, _DEPTH_KNOTS))
+    out_depth = np.zeros((*shape, N_DEPTHS))
     filled = np.zeros(shape, dtype=bool)
-    even = np.linspace(0.0, 1.0, _DEPTH_KNOTS)
+    even = np.linspace(0.0, 1.0, N_DEPTHS)
     for p in range(n_points):
         for g in range(n_rings):
             own = order[starts[p * n_rings + g] : starts[p * n_rings + g + 1]]
@@ -207,7 +209,7 @@ def fit(
             out_r[p, g] = _quantiles(r[own], KNOTS)
             out_e[p, g] = _quantiles(ln_e[own], KNOTS)
             cells = showers.binning.n_cells[rings.section_layer[section[g]]]
-            out_depth[p, g] = _quantiles(depth[own], even) if cells > 1 else even
+            out_depth[p, g] = _weighted_quantiles(depth[own], e[own], even) if cells > 1 else even
     for g in range(n_rings):
         have = np.flatnonzero(filled[:, g])
         for missing in np.flatnonzero(~filled[:, g]):
@@ -219,7 +221,7 @@ def fit(
                 outer = rings.r_high[g] if np.isfinite(rings.r_high[g]) else 2.0 * rings.r_low[g] + 1.0
                 out_r[missing, g] = rings.r_low[g] + KNOTS * (outer - rings.r_low[g])
                 s = section[g]
-                out_depth[missing, g] = np.linspace(rings.section_from[s], rings.section_to[s], _DEPTH_KNOTS)
+                out_depth[missing, g] = np.linspace(rings.section_from[s], rings.section_to[s], N_DEPTHS)
     ln_energy, ln_number = _numbers(features, points)
     return RingHits(
         ln_energy, ln_number, _clumps(features, points), out_r, out_e, out_depth, azimuth, azimuth.structured(rings)
@@ -279,10 +281,17 @@ def _quantiles(values: Floats, probabilities: Floats) -> Floats:
     return np.asarray(ordered[low] + (place - low) * (ordered[low + 1] - ordered[low]))
 
 
+def _weighted_quantiles(values: Floats, weights: Floats, probabilities: Floats) -> Floats:
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    middle = (cumulative - 0.5 * weights[order]) / cumulative[-1]
+    return np.interp(probabilities, middle, values[order])
+
+
 def _numbers(features: RingFeatures, points: EnergyPoints) -> tuple[Floats, Floats]:
     """Mean ln energy of rings and ln of mean numbers of hits in six bins of ring energy, shapes (P, G, 6)."""
     n_rings = features.energy.shape[1]
-    x, y = np.zeros((len(points), n_rings, _ENERGY_BINS)), np.zeros((len(points), n_rings, _ENERGY_BINS))
+    x, y = np.zeros((len(points), n_rings, N_ENERGIES)), np.zeros((len(points), n_rings, N_ENERGIES))
     for g in range(n_rings):
         known = np.flatnonzero(features.energy[:, g] > 0)
         ln_energy = np.log(np.maximum(features.energy[:, g], 1e-300))
@@ -291,16 +300,16 @@ def _numbers(features: RingFeatures, points: EnergyPoints) -> tuple[Floats, Floa
             rows = known[points.point[known] == p]
             if len(rows) < 3:
                 # One hit, growing with the energy beyond what is typical.
-                x[p, g] = typical + np.arange(_ENERGY_BINS) * 1e-3
+                x[p, g] = typical + np.arange(N_ENERGIES) * 1e-3
                 continue
             rows = rows[np.argsort(features.energy[rows, g])]
-            n_bins = int(np.clip(len(rows) // 5, 1, _ENERGY_BINS))
+            n_bins = int(np.clip(len(rows) // 5, 1, N_ENERGIES))
             edges = np.linspace(0, len(rows), n_bins + 1).astype(np.int64)
             width = np.diff(edges)
             mean_x = np.add.reduceat(ln_energy[rows], edges[:-1]) / width
             mean_y = np.log(np.add.reduceat(features.hits[rows, g], edges[:-1]) / width)
-            knots = np.linspace(0, n_bins - 1, _ENERGY_BINS)
-            x[p, g] = np.interp(knots, np.arange(n_bins), mean_x) + np.arange(_ENERGY_BINS) * 1e-3
+            knots = np.linspace(0, n_bins - 1, N_ENERGIES)
+            x[p, g] = np.interp(knots, np.arange(n_bins), mean_x) + np.arange(N_ENERGIES) * 1e-3
             y[p, g] = np.interp(knots, np.arange(n_bins), mean_y)
     return x, y
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit.copula import N_KNOTS
-from fastparam.fit.ring_hits import CLUMP_SPREAD, N_ALPHA
+from fastparam.fit.ring_hits import CLUMP_SPREAD, N_ALPHA, N_DEPTHS, N_ENERGIES
 from fastparam.generate.ring_program import COPULAS, MODEL, SLICE, RingProgram, ring_program
 from fastparam.hits.hits import Hits
 from fastparam.random import exponential, normal, poisson, stream, uniform
@@ -71,11 +71,11 @@ _S_WAVES, _S_SCALE, _S_LN_ENERGY, _S_LN_NUMBER = SLICE.WAVES, SLICE.SCALE, SLICE
 _S_CLUMPS, _S_R, _S_HIT_E, _S_DEPTH = SLICE.CLUMPS, SLICE.R, SLICE.HIT_E, SLICE.DEPTH
 _M_SECTIONS, _M_RINGS, _M_FEATURES, _M_DIPOLES = MODEL.SECTIONS, MODEL.RINGS, MODEL.FEATURES, MODEL.DIPOLES
 _M_FIRST, _M_LAYER, _M_DIPOLE, _M_STRUCTURED = MODEL.FIRST, MODEL.LAYER, MODEL.DIPOLE, MODEL.STRUCTURED
-_M_ZONE, _M_N_ZONES, _M_ZONE_EDGES, _M_ALPHA = MODEL.ZONE, MODEL.N_ZONES, MODEL.ZONE_EDGES, MODEL.ALPHA
+_M_ZONE, _M_ZONE_EDGES, _M_ALPHA = MODEL.ZONE, MODEL.ZONE_EDGES, MODEL.ALPHA
 _M_FACTOR, _M_FLAT, _M_SINGLE = MODEL.FACTOR, MODEL.FLAT, MODEL.SINGLE
 
 _EMPIRICAL, _GAUSSIAN = COPULAS["empirical"], COPULAS["gaussian"]
-_N_QUANTILES, _N_DEPTHS, _N_NUMBERS = len(KNOTS), 9, 6
+_N_QUANTILES, _N_DEPTHS, _N_NUMBERS = len(KNOTS), N_DEPTHS, N_ENERGIES
 
 #: Clumps of a ring beyond which its hits are as good as independent; correlation of the radii of a clump's hits.
 _MAX_CLUMPS, _CLUMP_RADIUS = 64, 0.9
@@ -163,8 +163,6 @@ def _features1(
             table_at[c] += N_KNOTS
     first_ring = ints[models[model, _M_FIRST] : models[model, _M_FIRST] + n_sections + 1]
     balance1(z[0] * energy, z[1 : 1 + n_sections], z[1 + n_sections : signed], first_ring)
-    if z[0] > 0.0:
-        z[1 + n_sections : signed] *= 1.0
     total = 0
     for g in range(n_rings):
         amount = z[1 + n_sections + g]
@@ -199,12 +197,12 @@ def _interpolate1(x: float, reals: Any, at_x: int, at_y: int) -> float:
     """Interpolate linearly in a table of `_N_NUMBERS` knots; slope 1 beyond it."""
     last = _N_NUMBERS - 1
     if x <= reals[at_x]:
-        return reals[at_y] + x - reals[at_x]
+        return float(reals[at_y] + x - reals[at_x])
     for k in range(1, last + 1):
         if x <= reals[at_x + k]:
             part = (x - reals[at_x + k - 1]) / (reals[at_x + k] - reals[at_x + k - 1])
-            return reals[at_y + k - 1] + part * (reals[at_y + k] - reals[at_y + k - 1])
-    return reals[at_y + last] + x - reals[at_x + last]
+            return float(reals[at_y + k - 1] + part * (reals[at_y + k] - reals[at_y + k - 1]))
+    return float(reals[at_y + last] + x - reals[at_x + last])
 
 
 @kernel
@@ -230,7 +228,7 @@ def _hits1(
     corner, w = np.empty((4, 2), dtype=np.int64), np.empty(4)
     n = _corners1(math.log(energy), lower, upper, weight, slices, reals, corner, w)
     model = slices[lower, _S_MODEL]
-    n_rings, n_zones = models[model, _M_RINGS], models[model, _M_N_ZONES]
+    n_rings = models[model, _M_RINGS]
     radii, energies, depths = np.empty(_N_QUANTILES), np.empty(_N_QUANTILES), np.empty(_N_DEPTHS)
     share, centre_r, centre_a = np.empty(_MAX_CLUMPS), np.empty(_MAX_CLUMPS), np.empty(_MAX_CLUMPS)
     barrel = knobs[4] > 0.0
@@ -250,12 +248,8 @@ def _hits1(
         if own_layer != ints[models[model, _M_LAYER] + section]:
             own_layer = ints[models[model, _M_LAYER] + section]
             inside = surfaces[own_layer, 1] - surfaces[own_layer, 0]
-            path_in = path_to1(
-                barrel, position[0], position[1], position[2], u[0], u[1], u[2], surfaces[own_layer, 0]
-            )
-            path_out = path_to1(
-                barrel, position[0], position[1], position[2], u[0], u[1], u[2], surfaces[own_layer, 1]
-            )
+            path_in = path_to1(barrel, position[0], position[1], position[2], u[0], u[1], u[2], surfaces[own_layer, 0])
+            path_out = path_to1(barrel, position[0], position[1], position[2], u[0], u[1], u[2], surfaces[own_layer, 1])
         _blend1(n, w, corner, slices, _S_R, g, n_rings, reals, radii)
         _blend1(n, w, corner, slices, _S_HIT_E, g, n_rings, reals, energies)
         # Clumps: their weights as a growing sum, their places in units of the ring's own distributions.

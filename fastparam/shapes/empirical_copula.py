@@ -108,7 +108,7 @@ def feature1(
     z: float, n: int, weight: Any, zero_at: Any, table_at: Any, zero: Any, quantiles: Any, start: float, spacing: float,
     knots: int, positive: bool,
 ) -> float:  # fmt: skip
-    """Return the value of a feature at score z; where it is zero, minus the distance in probability from the atom's end.
+    """Return the value of a feature at score z; of a zero, minus its distance in probability from the atom's end.
 
     Parameters
     ----------

@@ -36,4 +36,4 @@ def quantile1(u: float, table: Any) -> float:
             place = (u - 0.9921875) * 512.0
             first = 22
     cell = int(place)
-    return table[first + cell] + (place - cell) * (table[first + cell + 1] - table[first + cell])
+    return float(table[first + cell] + (place - cell) * (table[first + cell + 1] - table[first + cell]))

@@ -222,7 +222,10 @@ def fit_slice(
     if classical_only and (missing := [name for name in SAMPLED_BY_GFLASH if name not in components]):
         raise FitError("; ".join(dict.fromkeys(failed.values())) or f"{', '.join(missing)} could not be fitted")
     if not classical_only:
-        found = MODELS[recipe.sampler](Slice(geometry, recipe, pdg, eta, showers, points, components, of_particle, {} if shared is None else shared))
+        everything = showers if of_particle is None else of_particle
+        common = {} if shared is None else shared
+        part = Slice(geometry, recipe, pdg, eta, showers, points, components, everything, common)
+        found = MODELS[recipe.sampler](part)
         tables, components = found.tables, components | found.components
     for name, component in components.items():
         if component.failed:

@@ -63,8 +63,8 @@ def test_mean_energies_of_cells_are_taken_out_of_the_spectra(fitted: tuple) -> N
     assert full.any()
     for k in np.flatnonzero(full):
         own = zone == k
-        mean = np.bincount(bin_[own], weights=e[own], minlength=40) / np.maximum(np.bincount(bin_[own], minlength=40), 1)
-        enough = np.bincount(bin_[own], minlength=40) > 50
+        count = np.bincount(bin_[own], minlength=40)
+        mean, enough = np.bincount(bin_[own], weights=e[own], minlength=40) / np.maximum(count, 1), count > 50
         assert azimuth.factor[k, enough] * e.mean() == pytest.approx(mean[enough], rel=1e-3)
 
 

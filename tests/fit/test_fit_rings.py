@@ -103,7 +103,7 @@ def test_merging_shows_near_the_line_and_far_from_it_rings_may_turn() -> None:
     turns = ~frame.azimuth.structured(frame.rings)
     assert not turns[frame.rings.r_low == 0.0].any()
     assert not frame.azimuth.flat.all()
-    # Hits were merged in cells of 1 mm about the line: the mean of the four corners of the first cells is on a diagonal.
+    # Hits were merged in cells of 1 mm about the line: those of the first four lie on the diagonals.
     first = np.diff(frame.azimuth.cumulative[1])
     assert first.max() > 1.3 * first.mean()
 

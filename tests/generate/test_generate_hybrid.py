@@ -34,6 +34,10 @@ def again(name: str, n: int, pdg: int = 22) -> Particles:
     return many.with_index(np.arange(len(many)))
 
 
+def all_of(particles: Particles) -> np.ndarray:
+    return np.ones(len(particles), dtype=bool)
+
+
 # Where hits lie
 
 
@@ -118,7 +122,7 @@ def sampled_features(name: str, n: int, **settings: object) -> tuple[np.ndarray,
     hits = RingHits.from_tables(tables)
     particles = again(name, n)
     showers = TunedGenerator(with_settings(tune, **settings)).generate(particles, seed=3)
-    again_summed = summarise_hits(geometry, particles, showers.hits, sample.binning, keep_hits=np.ones(len(particles), dtype=bool))
+    again_summed = summarise_hits(geometry, particles, showers.hits, sample.binning, keep_hits=all_of(particles))
     values = []
     for summary in (sample, again_summed):
         points = energy_points(summary.particles.energy)
@@ -181,7 +185,7 @@ def test_rings_have_the_dipoles_that_were_sampled_for_them() -> None:
 
     def dipoles(**settings: object) -> np.ndarray:
         hits = TunedGenerator(with_settings(tune, **settings)).generate(particles, seed=1).hits
-        summary = summarise_hits(geometry, particles, hits, sample.binning, keep_hits=np.ones(len(particles), dtype=bool))
+        summary = summarise_hits(geometry, particles, hits, sample.binning, keep_hits=all_of(particles))
         return ring_features(rings, summary.deposits).d1
 
     g = rings.n_rings
@@ -197,9 +201,11 @@ def test_rings_have_the_dipoles_that_were_sampled_for_them() -> None:
 def test_without_spectra_hits_of_a_ring_are_equal_up_to_its_tilt() -> None:
     tune = with_settings(ring_tune("siw"), spectra=False, dipoles=False)
     hits = TunedGenerator(tune).generate(again("siw", 1).take(slice(0, 5)), seed=1).hits
-    full = TunedGenerator(with_settings(ring_tune("siw"), dipoles=False)).generate(
-        again("siw", 1).take(slice(0, 5)), seed=1
-    ).hits
+    full = (
+        TunedGenerator(with_settings(ring_tune("siw"), dipoles=False))
+        .generate(again("siw", 1).take(slice(0, 5)), seed=1)
+        .hits
+    )
     for plain, many in ((True, hits), (False, full)):
         distinct = len(np.unique(np.round(many.e, 9))) / len(many.e)
         assert (distinct < 0.7) == plain
@@ -223,7 +229,7 @@ def test_without_numbers_hits_follow_from_the_energy_of_their_ring() -> None:
 
 
 def test_the_modulation_moves_the_response_with_phi_and_can_be_switched_off() -> None:
-    geometry, sample = ring_samples.showers("lar_accordion")
+    _, sample = ring_samples.showers("lar_accordion")
     tune = ring_tune("lar_accordion")
     part = tune.slices[0]
     tables = dict(part.tables["rings"].arrays)
@@ -275,7 +281,7 @@ def test_between_energies_zeros_and_means_lie_between_those_of_the_neighbours() 
         empty.append((section <= 0).mean(axis=0))
         ratio.append(section.sum(axis=1).mean() / energy)
     assert empty[1] == pytest.approx(0.5 * (empty[0] + empty[2]), abs=0.03)
-    for found, p in ((empty[0], 1), (empty[2], 2)):  # scores of a few dozen showers, less their phase, are nearly normal
+    for found, p in ((empty[0], 1), (empty[2], 2)):  # scores of a few dozen showers less their phase: nearly normal
         assert found == pytest.approx(model.zero[p, 1:8], abs=0.08)
     assert min(ratio[0], ratio[2]) - 0.002 < ratio[1] < max(ratio[0], ratio[2]) + 0.002
 

@@ -77,9 +77,7 @@ TABLES = np.concatenate([KNOTS, KNOTS + 2.0])
 
 def values(weight: float, z: npt.NDArray[np.float64], zero: npt.NDArray[np.float64] = ZERO) -> npt.NDArray[np.float64]:
     w, zero_at, table_at = np.array([1 - weight, weight]), np.array([0, 1]), np.array([0, N_KNOTS])
-    return np.array(
-        [feature1(s, 2, w, zero_at, table_at, zero, TABLES, START, SPACING, N_KNOTS, True) for s in z]
-    )
+    return np.array([feature1(s, 2, w, zero_at, table_at, zero, TABLES, START, SPACING, N_KNOTS, True) for s in z])
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 0.5, 1.0])

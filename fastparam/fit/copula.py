@@ -3,7 +3,7 @@
 The model and its formulas are in `shapes.empirical_copula`. What is stored:
 
 * marginals: per energy point and feature the probability of an exact zero and quantiles of the rest;
-* the scores of training showers, in steps of 1/30, after the dependence on the phase of an accordion was taken out;
+* the scores of training showers, in steps of 1/15, after the dependence on the phase of an accordion was taken out;
 * a factor model of their correlation matrix, V V^T + d^2, of as many factors as hold most of it.
 """
 
@@ -27,8 +27,8 @@ Floats = npt.NDArray[np.float64]
 KINDS = ("empirical", "gaussian", "independent")
 
 #: Scores are stored as bytes in these steps, quantiles at these scores.
-STEP = 1.0 / 30.0
-_KNOTS = np.linspace(-3.2, 3.2, 41)
+STEP = 1.0 / 15.0
+_KNOTS = np.linspace(-3.15, 3.15, 31)
 
 #: Score of the first stored quantile, distance of their scores, and their number.
 START, SPACING, N_KNOTS = float(_KNOTS[0]), float(_KNOTS[1] - _KNOTS[0]), len(_KNOTS)
@@ -108,7 +108,7 @@ class Copula:
 
 
 def fit(
-    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 1500
+    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 1200
 ) -> Copula:
     """Fit marginals and copula.
 

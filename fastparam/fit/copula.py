@@ -68,6 +68,16 @@ class Copula:
     scale: Floats
     positive: npt.NDArray[np.bool_]
 
+    @property
+    def start(self) -> float:
+        """Score of the first stored quantile."""
+        return START
+
+    @property
+    def spacing(self) -> float:
+        """Distance of the scores of stored quantiles."""
+        return SPACING
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return compact arrays to store; `from_tables` reads them."""
         low = self.quantiles.min(axis=(0, 2))

@@ -50,6 +50,7 @@ samples:
 #: 30 periods of 0.92 X0; jagged tree.
 PLANAR = f"""name: tiny_planar
 frame: planar
+recipe: gflash
 energy_is: kinetic
 layers:
   - stack:
@@ -62,6 +63,7 @@ layers:
 #: 26 X0 of PbWO4 in four layers; particles and hits in two flat trees, without a layer branch.
 BLOCK = f"""name: tiny_block
 frame: planar
+recipe: gflash
 energy_is: kinetic
 layers:
   - {{name: first, id: 0, from: 0, to: 40, material: PbWO4}}
@@ -73,6 +75,7 @@ layers:
 #: 0.7 X0 of aluminium, then 25 X0 of a lead and argon mixture in three layers; jagged tree.
 BARREL = f"""name: tiny_barrel
 frame: barrel
+recipe: gflash
 energy_is: kinetic
 layers:
   - {{name: cryostat, from: 1300, to: 1360, material: Al}}

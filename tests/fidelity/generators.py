@@ -5,7 +5,8 @@
 DATA holds the full samples. Every generator is tuned on even rows and judged on odd rows, with the particles of the
 judged showers: mean separation S with its floor subtracted, and AUC of a classifier that sees all voxels (low) or the
 features (high), as `fastparam.comparison` defines them. The first row, `library`, draws the training showers again:
-what it shows is the noise of the training sample. Energies in turn are left out of the tune and judged alone (`untrained`).
+what it shows is the noise of the training sample. With --untrained, energies are left out of the tune in turn and
+judged alone.
 
 Every result is kept in FOLDER as soon as it is known; a second run does only what is missing.
 """

@@ -111,7 +111,7 @@ def fit_tune(
             excluded.append(_not_described(pdg, recipe))
             continue
         of_particle = summary.take(summary.particles.pdg == pdg) if recipe.needs_hits else None
-        shared: dict[str, Any] = {}
+        common: dict[str, Any] = {}
         for eta in slices if slices is not None else [None]:
             label = particle_name(pdg) + ("" if eta is None else f", eta {eta[0]:g} to {eta[1]:g}")
             chosen = (summary.particles.pdg == pdg) & in_slice(summary.particles.eta, eta)
@@ -127,7 +127,7 @@ def fit_tune(
                 earlier = None if start_from is None else _nearest(start_from.of(pdg), eta)
                 part = fit_slice(
                     geometry, own, recipe, pdg, eta, electrons=electrons, start=earlier, of_particle=of_particle,
-                    shared=shared,
+                    common=common,
                 )  # fmt: skip
                 parts.append(part)
             except FitError as error:
@@ -169,7 +169,7 @@ def fit_slice(
     electrons: SliceTune | None = None,
     start: SliceTune | None = None,
     of_particle: Summary | None = None,
-    shared: dict[str, Any] | None = None,
+    common: dict[str, Any] | None = None,
 ) -> SliceTune:
     """Fit all components to the showers of one particle and slice.
 
@@ -187,7 +187,7 @@ def fit_slice(
         An earlier tune of such showers, whose laws the fits begin with.
     of_particle : Summary, optional
         Training showers of the particle in all slices; default: `showers`.
-    shared : dict, optional
+    common : dict, optional
         What the slices of a particle have in common (`tunes.models.Slice`).
 
     Raises
@@ -223,10 +223,10 @@ def fit_slice(
         raise FitError("; ".join(dict.fromkeys(failed.values())) or f"{', '.join(missing)} could not be fitted")
     if not classical_only:
         everything = showers if of_particle is None else of_particle
-        common = {} if shared is None else shared
-        part = Slice(geometry, recipe, pdg, eta, showers, points, components, everything, common)
+        shares = {} if common is None else common
+        part = Slice(geometry, recipe, pdg, eta, showers, points, components, everything, shares)
         found = MODELS[recipe.sampler](part)
-        tables, components = found.tables, components | found.components
+        tables, components = tables | found.tables, components | found.components
     for name, component in components.items():
         if component.failed:
             at_limit = f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""

@@ -5,8 +5,8 @@ through all layers that are declared as modulated),
 
     m_q(psi; E) = exp(sum_{k=1..K} [a_k(E) cos k psi + b_k(E) sin k psi]) / norm
 
-for the visible energy of the shower (q = total) and of every declared layer; a_k, b_k are polynomials in
-ln(E / 10 GeV), and norm makes the mean over phi exactly 1.
+for the visible energy of the shower (q = total) and for what every declared layer holds of it; a_k, b_k are polynomials
+in ln(E / 10 GeV), and norm makes the mean over phi exactly 1.
 
 *Fit.* One quasi-likelihood over all energies, with a free mean and resolution per energy and the variance function of a
 Gamma law (standard deviation in proportion to the mean), which needs no more than the mean to be right and takes empty
@@ -19,8 +19,11 @@ and of single showers' scores, over all quantities together.
 
     undo:   E_l -> (E_l / m_l) / sum_j (E_j / m_j) * sum_j E_j / m_total,        apply: its inverse.
 
-A layer's energy cannot simply be divided by its own factor: strips and middle move energy between each other within a
-shower, and one that starts early would have its total raised by the factor of the strips alone.
+A layer's energy cannot simply be divided by its own curve: strips and middle exchange energy within a shower, and one
+that starts early would have its total raised by the curve of the strips alone. As shares that fluctuate give way to
+each other, a factor moves the mean of its layer by less than it says. The factors are therefore solved for: such that
+the shares of showers without modulation are flat, layer by layer. `curve` says what the mean of a layer then does. A
+factor common to all layers would change nothing, and none is fitted.
 
 Nothing is applied unless the data ask for it: a test that looks at the first two harmonics of the total and of every
 declared layer, whatever the fit chose, must find p < 0.01 for none in any of them (after allowing for their number).
@@ -52,6 +55,7 @@ __all__ = [
     "DEGREES",
     "apply",
     "coefficients",
+    "curve",
     "deviations",
     "evaluate",
     "fit",
@@ -81,6 +85,11 @@ _CLIP = 3.0
 _TESTED = 2
 _LEFT = 6
 _ITERATIONS = 50
+
+#: Solving for factors of layers: step of a coefficient, rounds, and the least slope that counts as an effect.
+_STEP = 0.02
+_ROUNDS = 4
+_LEAST_SLOPE = 0.15
 
 
 @dataclass(frozen=True)
@@ -193,31 +202,31 @@ def fit(geometry: Geometry, particles: Particles, layer_energy: Floats, points: 
     index = geometry.layer_index(np.array(declared.layers))
     psi = phases(geometry, particles)
     names = ["total", *(f"layer{i}" for i in declared.layers)]
-    columns = [0, *(1 + index)]
-    energies = np.column_stack([layer_energy.sum(axis=1), layer_energy])
+    columns = [0, *(1 + int(k) for k in index)]
     if (layer_energy[:, index].sum(axis=1) > 0).sum() < _MIN_SHOWERS:
         raise FitError(f"modulation: fewer than {_MIN_SHOWERS} showers with energy in the layers that are declared")
-    data, used = zip(
-        *(_data(energies[:, c], particles.energy, psi[:, c], points) for c in columns), strict=True
-    )  # fmt: skip
+    values = _quantities(layer_energy, particles.energy)
+    data, used = zip(*(_data(values[:, c], particles.energy, psi[:, c], points) for c in columns), strict=True)
     tests = [_score_test(d, _TESTED) for d in data]
     p_none = [float(stats.chi2.sf(chi2, ndf)) if ndf else 1.0 for chi2, ndf in tests]
     joint = min(1.0, len(names) * min(p_none))
     applied = joint < SIGNIFICANT
     chosen = [_choose(d, points) if applied else None for d in data]
-    parameters: list[str] = []
-    values: list[Floats] = []
-    influences: list[Floats] = []
     terms: dict[str, dict[str, Any]] = {}
+    parameters: list[str] = []
+    theta: list[Floats] = []
+    influences: list[Floats] = []
+    models: dict[int, _Model] = {}
     for name, column, p, rows, found in zip(names, columns, p_none, used, chosen, strict=True):
-        terms[name] = {"column": int(column), "harmonics": 0, "degree": 0, "symmetric": True, "p_none": p}
+        terms[name] = {"column": column, "harmonics": 0, "degree": 0, "symmetric": True, "p_none": p}
         if found is None:
             continue
-        model, theta, influence = found
+        models[column], coefficients_, influence = found
+        model = models[column]
         terms[name] |= {"harmonics": model.harmonics, "degree": model.degree, "symmetric": model.symmetric}
         parameters += [f"{name}_{n}" for n in model.names]
-        values.append(theta)
-        everyone = np.zeros((len(particles), len(theta)))
+        theta.append(coefficients_)
+        everyone = np.zeros((len(particles), len(coefficients_)))
         everyone[rows] = influence
         influences.append(everyone)
     joined = np.hstack(influences) if influences else np.zeros((len(particles), 0))
@@ -230,7 +239,7 @@ def fit(geometry: Geometry, particles: Particles, layer_energy: Floats, points: 
     }
     result = Fit(
         tuple(parameters),
-        np.concatenate(values) if values else np.zeros(0),
+        np.concatenate(theta) if theta else np.zeros(0),
         joined.T @ joined,
         True,
         True,
@@ -241,7 +250,54 @@ def fit(geometry: Geometry, particles: Particles, layer_energy: Floats, points: 
         len(particles),
         settings=settings,
     )
+    if applied:
+        result = _solved(result, models, particles.energy, layer_energy, psi, points)
     return _judged(result, particles.energy, layer_energy, psi, points)
+
+
+def _quantities(layer_energy: Floats, energy: Floats) -> Floats:
+    """Return what is modulated: energies of showers, then shares of layers times the true energy, shape (n, 1 + L)."""
+    total = layer_energy.sum(axis=1)
+    shares = np.divide(layer_energy, total[:, None], out=np.zeros_like(layer_energy), where=total[:, None] > 0)
+    return np.column_stack([total, shares * energy[:, None]])
+
+
+def _solved(
+    start: Fit, models: dict[int, _Model], energy: Floats, layer_energy: Floats, psi: Floats, points: EnergyPoints
+) -> Fit:
+    """Change the factors of layers until the shares of showers without modulation are flat; covariance accordingly.
+
+    What is left in the shares, in the terms of each layer's series, falls as the factors grow, by less than they do:
+    the slopes are measured. Directions in which nothing changes (a factor common to all layers) are left alone.
+    """
+    own = [k for k, name in enumerate(start.names) if not name.startswith("total")]
+
+    def left(values: Floats) -> Floats:
+        flat = undo(evaluate(replace(start, values=values), energy, psi), layer_energy)
+        shares = _quantities(flat, energy)
+        found = []
+        for column in [c for c in models if c > 0]:
+            data, _ = _data(shares[:, column], energy, psi[:, column], points)
+            basis = _without_mean(data, _basis(data, models[column]))
+            curvature = (data.weight[:, None] * basis).T @ basis
+            found.append(np.linalg.lstsq(curvature, basis.T @ (data.weight * data.pull), rcond=None)[0])
+        return np.concatenate(found)
+
+    values = start.values.copy()
+    now = left(values)
+    slopes = np.empty((len(own), len(own)))
+    for k, number in enumerate(own):
+        moved = values.copy()
+        moved[number] += _STEP
+        slopes[:, k] = (now - left(moved)) / _STEP
+    inverse = np.linalg.pinv(slopes, rcond=_LEAST_SLOPE)
+    # Before anything is undone the series' own fit is what is left: directions without effect start from nothing.
+    values[own] = inverse @ slopes @ values[own]
+    for _ in range(_ROUNDS):
+        values[own] += inverse @ left(values)
+    wide = np.eye(len(start.names))
+    wide[np.ix_(own, own)] = inverse
+    return replace(start, values=values, covariance=wide @ start.covariance @ wide.T)
 
 
 def coefficients(modulation: Fit) -> Floats:
@@ -385,37 +441,59 @@ def deviations(values: Floats, energy: Floats, points: EnergyPoints) -> tuple[Fl
     return data.pull, data.weight, used
 
 
-def profile(
-    values: Floats, energy: Floats, psi: Floats, points: EnergyPoints, model: Floats | None = None
-) -> tuple[Floats, Floats, Floats]:
-    """Return the mean of a quantity in `BINS` bins of phase, relative to its mean at each energy.
+def profile(values: Floats, energy: Floats, psi: Floats, points: EnergyPoints) -> tuple[Floats, Floats]:
+    """Return the mean of a quantity in `BINS` bins of phase, relative to its mean at each energy, and its error.
 
     Parameters
     ----------
     values, energy, psi : float64 arrays (n,)
         As `harmonics_test`.
-    model : float64 array (n,), optional
-        Factor of every shower, averaged alike.
 
     Returns
     -------
-    mean, error, expected : float64 arrays (BINS,)
+    mean, error : float64 arrays (BINS,)
         NaN in bins without showers. Energies count with the weight of their resolution, so that this is where the
         modulation is best seen.
     """
-    data, used = _data(values, energy, psi, points)
+    data, _ = _data(values, energy, psi, points)
     bins = np.minimum((data.psi * (BINS / (2.0 * np.pi))).astype(np.int64), BINS - 1)
     s, weight = 1.0 + data.pull, data.weight
     total = np.bincount(bins, weights=weight, minlength=BINS)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.bincount(bins, weights=weight * s, minlength=BINS) / total
         error = np.sqrt(np.bincount(bins, weights=(weight * (s - mean[bins])) ** 2, minlength=BINS)) / total
-        expected = (
-            np.bincount(bins, weights=weight * model[used], minlength=BINS) / total
-            if model is not None
-            else np.ones(BINS)
-        )
-    return mean, error, expected
+    return mean, error
+
+
+def curve(modulation: Fit, energy: Floats, layer_energy: Floats, points: EnergyPoints) -> Floats:
+    """Return the mean of the total and of every layer in `BINS` bins of phase, relative, as the modulation has it.
+
+    Parameters
+    ----------
+    modulation : Fit
+    energy : float64 array (n,)
+        Kinetic energy in MeV.
+    layer_energy : float64 array (n, L)
+        Of showers without modulation (`undo`) in MeV.
+    points : EnergyPoints
+
+    Returns
+    -------
+    float64 array (BINS, 1 + L)
+        Energies with the weight of their resolution, as in `profile`; NaN for layers without energy.
+    """
+    flat = np.column_stack([layer_energy.sum(axis=1), layer_energy])
+    seen = np.full((BINS, flat.shape[1]), np.nan)
+    grid = 2.0 * np.pi * (np.arange(BINS) + 0.5) / BINS
+    for b, phase in enumerate(grid):
+        factors = evaluate(modulation, energy, np.full(flat.shape, phase))
+        there = apply(factors, layer_energy)
+        there = np.column_stack([there.sum(axis=1), there])
+        for q in np.flatnonzero(flat.sum(axis=0) > 0):
+            data, used = _data(flat[:, q], energy, np.zeros(len(energy)), points)
+            ratio = np.maximum(there[used, q] / energy[used] / data.mean, data.threshold)
+            seen[b, q] = (data.weight * ratio).sum() / (data.weight * (1.0 + data.pull)).sum()
+    return np.asarray(seen / seen.mean(axis=0))
 
 
 def _data(values: Floats, energy: Floats, psi: Floats, points: EnergyPoints) -> tuple[_Data, npt.NDArray[np.bool_]]:
@@ -472,7 +550,11 @@ def _series(psi: Floats, harmonics: int) -> Floats:
 
 def _residual_basis(data: _Data, harmonics: int) -> Floats:
     """Harmonics minus what the mean of each energy absorbs of them."""
-    basis = _series(data.psi, harmonics)
+    return _without_mean(data, _series(data.psi, harmonics))
+
+
+def _without_mean(data: _Data, basis: Floats) -> Floats:
+    """Return a basis minus what the mean of each energy absorbs of it."""
     relative = data.design / data.mean[:, None]
     weighted = data.weight[:, None] * relative
     absorbed = np.linalg.lstsq(weighted.T @ relative, weighted.T @ basis, rcond=None)[0]
@@ -577,8 +659,9 @@ def _choose(data: _Data, points: EnergyPoints) -> tuple[_Model, Floats, Floats] 
 def _judged(found: Fit, energy: Floats, layer_energy: Floats, psi: Floats, points: EnergyPoints) -> Fit:
     """Add what is left after undoing, and the curves for the report."""
     factors = evaluate(found, energy, psi)
-    flat = undo(factors, layer_energy)
-    flat = np.column_stack([flat.sum(axis=1), flat])
+    unmodulated = undo(factors, layer_energy)
+    expected = curve(found, energy, unmodulated, points)
+    flat = np.column_stack([unmodulated.sum(axis=1), unmodulated])
     seen = np.column_stack([layer_energy.sum(axis=1), layer_energy])
     curves: dict[str, Floats] = {"phase": 2.0 * np.pi * (np.arange(BINS) + 0.5) / BINS}
     terms = {name: dict(term) for name, term in found.settings["terms"].items()}
@@ -590,8 +673,8 @@ def _judged(found: Fit, energy: Floats, layer_energy: Floats, psi: Floats, point
         term["p_left"] = float(stats.chi2.sf(chi2, ndf))
         if name == "total":
             total = (chi2, ndf)
-        mean, error, expected = profile(seen[:, q], energy, psi[:, q], points, factors[:, q])
-        curves |= {name: mean, f"{name}_error": error, f"{name}_model": expected}
+        mean, error = profile(seen[:, q], energy, psi[:, q], points)
+        curves |= {name: mean, f"{name}_error": error, f"{name}_model": expected[:, q]}
     notes = tuple(_note(name, term) for name, term in terms.items())
     if not found.settings["applied"]:
         notes = (f"no modulation is seen (p = {found.settings['p_none']:.2g}), so none is applied", *notes)

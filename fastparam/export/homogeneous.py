@@ -120,7 +120,7 @@ def constants(part: SliceTune, critical_energy: float) -> Constants:
     if "modulation" in part.components and part.components["modulation"].names:
         reasons.append("the response is modulated in phi; Geant4 knows no phi")
     if "layer_factors" in part.components and part.components["layer_factors"].names:
-        reasons.append("layers have factors; Geant4 has none")
+        reasons.append("single layers get energy on top of the profile; Geant4 has none")
     alpha = np.exp(longitudinal.evaluate(shapes, ln_y)["mean_ln_alpha"])[:, None]
     share = np.diff(gammainc(alpha, (alpha - 1.0) * _AGE_EDGES), axis=1)
     if "spot_groups" in part.components:

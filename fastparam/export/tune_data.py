@@ -28,6 +28,9 @@ __all__ = [
 #: Steps in X0 in which a thick layer's profile is tabulated, as in `fastparam.generate.gflash`.
 _STEP = 0.25
 
+#: The mean shower of a slice whose layers get nothing on top, as in `fastparam.generate.gflash`.
+NO_REFERENCE = (1.6, 0.0, 1.4, 0.0)
+
 #: What the C++ has room for in each polynomial of the response law.
 RESPONSE_COEFFICIENTS = 4
 
@@ -150,7 +153,8 @@ def slice_tables(tune: Tune) -> str:
     lines += [_slice(k, part) for k, part in enumerate(tune.slices)]
     lines.append("};")
     # As in the Python sampler, which samples all particles of a tune alike.
-    for name, component in (("kAnySplits", "spot_groups"), ("kAnyRadialWarp", "radial_warp")):
+    any_of = {"kAnySplits": "spot_groups", "kAnyRadialWarp": "radial_warp", "kAnyLayerShift": "layer_factors"}
+    for name, component in any_of.items():
         anywhere = any(component in part.components for part in tune.slices)
         lines.append(f"inline constexpr bool {name} = {'true' if anywhere else 'false'};")
     return "\n".join(lines)
@@ -161,7 +165,7 @@ def _correction_tables(number: int, part: SliceTune) -> list[str]:
     lines = []
     if (scale := part.components.get("layer_factors")) is not None:
         rows = ", ".join(_braces(row) for row in layer_factors.coefficients(scale))
-        lines.append(_table("double", f"kLayerScale{number}[kLayers][3]", rows))
+        lines.append(_table("double", f"kLayerShift{number}[kLayers][3]", rows))
     if _modulated(part):
         series = ", ".join(
             "{" + ", ".join("{" + ", ".join(_braces(row) for row in wave) + "}" for wave in quantity) + "}"
@@ -181,6 +185,7 @@ def _modulated(part: SliceTune) -> bool:
 def _slice(number: int, part: SliceTune) -> str:
     shower = part.components
     zero, groups = shower["response"].settings["zero"], shower.get("spot_groups")
+    shifts = shower.get("layer_factors")
     offset = shower["response"].settings["offset"]
     law = {"classical": "RadialLaw::kClassical", "smooth": "RadialLaw::kSmooth"}[shower["radial"].settings["law"]]
     eta = (0.0, 0.0) if part.eta is None else part.eta
@@ -198,7 +203,8 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {f'&kMarginals{number}' if 'shape_marginals' in part.tables else 'nullptr'},",
         f"    {_braces(shower['spots'].values)},",
         f"    kLayerFactor{number}, {shower['layers'].settings['main']},",
-        f"    {f'kLayerScale{number}' if 'layer_factors' in shower else 'nullptr'},",
+        f"    {f'kLayerShift{number}' if shifts is not None else 'nullptr'},",
+        f"    {_braces(NO_REFERENCE if shifts is None else shifts.settings['reference'])},",
         f"    {f'kModulation{number}' if _modulated(part) else 'nullptr'},",
         f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",

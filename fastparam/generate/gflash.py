@@ -66,6 +66,9 @@ _CHUNK = 4096
 _VISIBLE, _SHAPE, _SPOTS, _GROUPS = 1, 2, 3, 4
 _MIN_LN_ALPHA = 0.02
 _Z_LAST, _Z_STEP = shape_marginals.Z_LAST, shape_marginals.Z_STEP
+#: ln T and ln alpha of a mean shower that nothing is added for.
+_ANY_SHAPE = (1.6, 1.4)
+
 _MIN_TAU, _MAX_TAU = spot_groups.MIN_TAU, float(radial.TAU_EDGES[-1])
 
 
@@ -84,8 +87,9 @@ class _Drawn:
     """What is known once per shower.
 
     Visible energy in MeV; shape (n, 4): start in X0, relative energy of the pair there, ln T and ln alpha behind it;
-    number of groups; factors (n, n_media) and (n, L); warp (n, J); spots per group (n, 3), and s at the nodes of the
-    radial warp (n, n_tau, n_u), both empty where the recipe has none.
+    number of groups; factors (n, n_media) and (n, L); what layers get on top (n, L) of the mean shower's energy, and
+    its shape (n, 2); warp (n, J); spots per group (n, 3), and s at the nodes of the radial warp (n, n_tau, n_u). Empty
+    where the recipe has none.
     """
 
     visible: Floats
@@ -93,6 +97,8 @@ class _Drawn:
     groups: npt.NDArray[np.int64]
     factor: Floats
     layer_factor: Floats
+    shift: Floats
+    reference: Floats
     warp: Floats
     split: Floats
     radial_warp: Floats
@@ -164,17 +170,14 @@ def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz:
 
 
 @kernel
-def _profile(
-    t: Any, shape: Any, factor: Any, layer_factor: Any, warp: Any, main: Any, medium: Any,
-    seg_layer: Any, seg_f0: Any, seg_f1: Any, table: Any,
-) -> None:  # fmt: skip
-    """Fill `table` with the energy of a shower in front of the end of each segment; t (2, L) are depths in X0."""
-    n_segments = len(seg_layer)
-    start, pair, maximum, alpha = shape[0], shape[1], math.exp(shape[2]), math.exp(shape[3])
+def _gamma(
+    t: Any, start: float, pair: float, maximum: float, alpha: float, factor: Any, medium: Any, seg_layer: Any,
+    seg_f0: Any, seg_f1: Any, table: Any,
+) -> float:  # fmt: skip
+    """Fill `table` with the energy of a gamma profile in each segment, as media show it; return the sum."""
     beta = (alpha - 1.0) / maximum
-    of_main = 0.0
-    edge, at_edge = -1.0, 0.0
-    for k in range(n_segments):
+    total, edge, at_edge = 0.0, -1.0, 0.0
+    for k in range(len(seg_layer)):
         m = seg_layer[k]
         a = max(t[0, m] + seg_f0[k] * (t[1, m] - t[0, m]) - start, 0.0)
         b = max(t[0, m] + seg_f1[k] * (t[1, m] - t[0, m]) - start, 0.0)
@@ -185,22 +188,45 @@ def _profile(
         if pair > 0.0:
             table[k] += pair * (math.exp(-a) - math.exp(-b))
         table[k] *= factor[medium[m]]
-        if medium[m] == main:
-            of_main += table[k]
+        total += table[k]
         edge, at_edge = b, upper
+    return total
+
+
+@kernel
+def _profile(
+    t: Any, shape: Any, factor: Any, layer_factor: Any, shift: Any, reference: Any, warp: Any,
+    main: Any, medium: Any, seg_layer: Any, seg_f0: Any, seg_f1: Any, table: Any,
+) -> None:  # fmt: skip
+    """Fill `table` with the energy of a shower in front of the end of each segment; t (2, L) are depths in X0."""
+    n_segments, shifts = len(seg_layer), len(shift) > 0
+    maximum, alpha = math.exp(shape[2]), math.exp(shape[3])
+    own = _gamma(t, shape[0], shape[1], maximum, alpha, factor, medium, seg_layer, seg_f0, seg_f1, table)
+    added = np.empty(n_segments if shifts else 0)
+    if shifts:
+        maximum, alpha = math.exp(reference[0]), math.exp(reference[1])
+        of_added = _gamma(t, 0.0, 0.0, maximum, alpha, factor, medium, seg_layer, seg_f0, seg_f1, added)
+        for k in range(n_segments):
+            added[k] *= shift[seg_layer[k]] * own / max(of_added, 1e-300)
+    of_main = 0.0
+    for k in range(n_segments):
+        if medium[seg_layer[k]] == main:
+            of_main += table[k]
     # The warp moves energy within the main medium, on the scale of its own cumulative profile.
     total, before, bent = 0.0, 0.0, 0.0
     for k in range(n_segments):
         m = seg_layer[k]
+        energy = table[k]
         if medium[m] == main and of_main > 0.0:
-            before += table[k] / of_main
+            before += energy / of_main
             after = before
             for j in range(len(warp)):
                 after += warp[j] * math.sin((j + 1) * math.pi * before)
-            total += max(after - bent, 0.0) * of_main * layer_factor[m]
+            energy = max(after - bent, 0.0) * of_main
             bent = max(after, bent)
-        else:
-            total += table[k] * layer_factor[m]
+        if shifts:
+            energy = max(energy + added[k], 0.0)
+        total += energy * layer_factor[m]
         table[k] = total
 
 
@@ -239,14 +265,17 @@ def _ages(t: Any, maximum: float, seg_layer: Any, seg_f0: Any, seg_f1: Any, tau:
 
 @parallel_kernel
 def _count(
-    seed: Any, index: Any, groups: Any, shape: Any, factor: Any, layer_factor: Any, warp: Any,
-    split: Any, main: Any, medium: Any, seg_layer: Any, seg_f0: Any, seg_f1: Any, t: Any, n_spots: Any,
+    seed: Any, index: Any, groups: Any, shape: Any, factor: Any, layer_factor: Any, shift: Any, reference: Any,
+    warp: Any, split: Any, main: Any, medium: Any, seg_layer: Any, seg_f0: Any, seg_f1: Any, t: Any, n_spots: Any,
 ) -> None:  # fmt: skip
     """Count the spots of all groups of every shower."""
     for i in prange(len(index)):
         table, tau = np.empty(len(seg_layer)), np.empty(len(seg_layer))
         maximum = shape[i, 0] + math.exp(shape[i, 2])
-        _profile(t[i], shape[i], factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0, seg_f1, table)
+        _profile(
+            t[i], shape[i], factor[i], layer_factor[i], shift[i], reference[i], warp[i],
+            main, medium, seg_layer, seg_f0, seg_f1, table,
+        )  # fmt: skip
         _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
         segment, number = np.empty(groups[i], dtype=np.int64), np.empty(groups[i], dtype=np.int64)
         n_spots[i] = _draw_groups(stream(seed, index[i], _GROUPS), table, tau, split[i], segment, number)
@@ -283,7 +312,8 @@ def _warped_radius(v: float, shares: Any, edges: Any, core: float, tail: float, 
 @parallel_kernel
 def _place(
     seed: Any, index: Any, offsets: Any, first: Any, visible: Any, shape: Any, groups: Any, factor: Any,
-    layer_factor: Any, warp: Any, split: Any, radial_warp: Any, tau_nodes: Any, u_node: Any, u_weight: Any,
+    layer_factor: Any, shift: Any, reference: Any, warp: Any, split: Any, radial_warp: Any,
+    tau_nodes: Any, u_node: Any, u_weight: Any,
     u_edges: Any, main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
     r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
@@ -302,7 +332,10 @@ def _place(
             continue
         table, tau = np.empty(n_segments), np.empty(n_segments)
         maximum = shape[i, 0] + math.exp(shape[i, 2])
-        _profile(t[i], shape[i], factor[i], layer_factor[i], warp[i], main, medium, seg_layer, seg_f0, seg_f1, table)
+        _profile(
+            t[i], shape[i], factor[i], layer_factor[i], shift[i], reference[i], warp[i],
+            main, medium, seg_layer, seg_f0, seg_f1, table,
+        )  # fmt: skip
         if splits or bends:
             _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
         segment, number = np.empty(groups[i] if splits else 0, np.int64), np.empty(groups[i] if splits else 0, np.int64)
@@ -441,7 +474,7 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     return hits
 
 
-def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, ...]:
     """Fields of `_Drawn` from `factor` on."""
 
     def of(name: str, evaluate: Callable[[Fit, Floats], Floats], without: Floats) -> Floats:
@@ -461,7 +494,13 @@ def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, Floats
     no_nodes = np.zeros((len(radial_warp.TAU_NODES), radial_warp.U_HATS.shape[1]))
     return (
         _blend(tune, plan, lambda part, rows: layers.evaluate(part.components["layers"], energy[rows])),
-        of("layer_factors", layer_factors.evaluate, np.ones(tune.geometry.n_layers)),
+        np.ones((len(energy), tune.geometry.n_layers)),
+        of(
+            "layer_factors",
+            layer_factors.evaluate,
+            np.zeros(tune.geometry.n_layers if anywhere("layer_factors") else 0),
+        ),
+        of("layer_factors", layer_factors.reference_shape, np.array(_ANY_SHAPE)),
         of("warp", warp.evaluate, np.zeros(warp.MAX_ORDER)),
         of("spot_groups", spot_groups.evaluate, np.zeros(3 if anywhere("spot_groups") else 0)),
         of("radial_warp", radial_warp.evaluate, no_nodes if anywhere("radial_warp") else np.zeros((0, 0))),
@@ -495,9 +534,9 @@ def _spots(
     t = depth_at(frames, geometry.slab_x0, period.reshape(len(particles), -1)).reshape(period.shape)
     n_spots = np.empty(len(particles), dtype=np.int64)
     _count(
-        seed, particles.index, drawn.groups, drawn.shape, drawn.factor, drawn.layer_factor, drawn.warp,
-        drawn.split, _main(tune, plan), geometry.layer_medium.astype(np.int64), segments.layer, segments.f0,
-        segments.f1, t, n_spots,
+        seed, particles.index, drawn.groups, drawn.shape, drawn.factor, drawn.layer_factor, drawn.shift,
+        drawn.reference, drawn.warp, drawn.split, _main(tune, plan), geometry.layer_medium.astype(np.int64),
+        segments.layer, segments.f0, segments.f1, t, n_spots,
     )  # fmt: skip
     return n_spots
 
@@ -521,8 +560,8 @@ def _fill(
     )
     moliere = geometry.material.moliere_radius
     _place(
-        seed, particles.index, hits.offsets, first, drawn.visible, drawn.shape, drawn.groups,
-        drawn.factor, drawn.layer_factor, drawn.warp, drawn.split, drawn.radial_warp,
+        seed, particles.index, hits.offsets, first, drawn.visible, drawn.shape, drawn.groups, drawn.factor,
+        drawn.layer_factor, drawn.shift, drawn.reference, drawn.warp, drawn.split, drawn.radial_warp,
         radial_warp.TAU_NODES, radial_warp.U_NODE, radial_warp.U_WEIGHT, radial_warp.U_EDGES,
         _main(tune, plan), geometry.layer_medium.astype(np.int64),
         segments.layer, segments.f0, segments.f1, segments.whole,

@@ -291,11 +291,13 @@ def _classical(
         main = sampled.of_medium(components["layers"].settings["main"])
         components["warp"] = warp.fit(main, shapes.theta, deposits)
     if "layers" in recipe.corrections:
-        of_layers = layer_factors.expected_energy(
-            sampled, shapes.theta, components["layers"], components.get("warp"), showers.binning.cell_layer
-        )
+        media, cell_layer = components["layers"], showers.binning.cell_layer
         components["layer_factors"] = layer_factors.fit(
-            showers.layer_energy, of_layers, energy, points, geometry.layer_ids
+            showers.layer_energy,
+            layer_factors.expected_energy(sampled, shapes.theta, media, components.get("warp"), cell_layer),
+            layer_factors.reference(profiles, single.theta, media, cell_layer),
+            points,
+            geometry.layer_ids,
         )
     radii = radial_data(geometry, showers, single.theta, profiles.depths)
     components["radial"] = radial.fit(radii, recipe.radial_law, start=before.get("radial"))

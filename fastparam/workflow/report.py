@@ -29,7 +29,7 @@ _TITLES = {
     "start": "Start of hadron showers",
     "spots": "Number of independent deposits",
     "layers": "Visible fraction of media relative to the main one",
-    "layer_factors": "Layers: energy over that of the longitudinal model",
+    "layer_factors": "Layers: what they get on top of the longitudinal model",
     "warp": "Warp of gamma profiles",
     "radial": "Radial profile",
     "radial_warp": "Warp of radial profiles",

@@ -40,7 +40,10 @@ def corrected(part: SliceTune, n_layers: int, seed: int = 4) -> SliceTune:
             **part.components,
             "warp": WARP,
             "layer_factors": handmade.component(
-                [f"f{k}" for k in range(n_terms)], rng.normal(0.0, 0.1, n_terms), orders=orders
+                [f"h{k}" for k in range(n_terms)],
+                rng.normal(0.0, 0.1, n_terms),
+                orders=orders,
+                reference=[1.7, 0.1, 1.4, 0.05],
             ),
             "radial_warp": handmade.component(
                 [f"b{k}" for k in range(2 * n_nodes)], rng.normal(0.0, 0.2, 2 * n_nodes), degree=1

@@ -241,11 +241,19 @@ def pool(numbers: list[Number], where: str) -> Number:
     return Number(where, float(w @ [n.deviation for n in known] / w.sum()), float(w.sum() ** -0.5))
 
 
-def same_showers(part: SliceTune, judging: Sample, depth: Depth, rows: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+def same_showers(part: SliceTune, samples: dict[str, Sample], depth: Depth, energy: float) -> tuple[Floats, Floats]:
     """Mean of the modelled minus the mean of the same showers in % of the maximum, with errors, per bin of depth.
 
-    Modelled: gamma profile with the shower's own T and alpha, warp and layer factors of the tune.
+    Modelled: gamma profile with the shower's own T and alpha, warp and layers of the tune. The error is that of the
+    judging showers and of the training showers, which warp and layers were fitted to.
     """
+    (d, error), (_, of_training) = (
+        _same(part, samples[k], depth, samples[k].at(energy)) for k in ("judging", "training")
+    )
+    return d, np.hypot(error, of_training)
+
+
+def _same(part: SliceTune, judging: Sample, depth: Depth, rows: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     p, s = judging.profiles, judging.showers
     some = Profiles(p.energy[rows], p.ln_y[rows], p.cell_energy[rows], p.depths[rows], p.medium)
     cells = layer_factors.cell_energy(
@@ -284,7 +292,7 @@ def families(tune: Tune, part: SliceTune, samples: dict[str, Sample], name: str)
 
     fitted, sampled = [], []
     for e in energies:
-        d, error = same_showers(part, judging, depth, judging.at(e))
+        d, error = same_showers(part, samples, depth, e)
         fitted += [Number(f"{label(e)}, {depth.low[k]:.1f} X0", d[k], error[k]) for k in range(len(d))]
         full, d, error = compare(samples, e, depth.statistic, ratio=False)
         peak = full.max() / 100.0
@@ -390,9 +398,9 @@ showers (bootstrap; the training showers' own error of the same number is an upp
 
 A family is kept if every deviation beyond its limit has a pull below the 1 % limit of as many numbers; a pooled number
 if it is within its limit or 2 standard errors. "Profiles of the same showers": gamma profile with the shower's own
-(T, alpha), warped and with layer factors, minus the shower itself; no law of (T, alpha) and no sampling is in it. Radii
-are judged where full simulation has more than 1.5 mm. "RMS" and "width" (half the central 68 %) are of the posterior
-(ln T, ln alpha) that the same fit finds for each shower.
+(T, alpha), warped and with what layers get on top, minus the shower itself; no law of (T, alpha) and no sampling is in
+it. Radii are judged where full simulation has more than 1.5 mm. "RMS" and "width" (half the central 68 %) are of the
+posterior (ln T, ln alpha) that the same fit finds for each shower.
 """
 
 

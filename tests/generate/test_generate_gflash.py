@@ -363,9 +363,11 @@ def test_radii_follow_the_warped_profile() -> None:
     assert kstest(u, "uniform").pvalue < FAR
 
 
-def test_a_layer_holds_its_factor_times_as_much_and_the_shower_what_it_held() -> None:
+def test_a_layer_holds_what_the_mean_shower_has_there_on_top_and_the_shower_what_it_held() -> None:
+    """All showers are mean ones, so that a layer holds a factor times as much."""
     geometry = handmade.detector("block")
-    factor = handmade.component(["layer3_f0"], [np.log(1.5)], orders=[-1, -1, -1, 0])
+    mean = [np.log(6.0), 0.0, np.log(4.0), 0.0]
+    factor = handmade.component(["layer3_h0"], [0.5], orders=[-1, -1, -1, 0], reference=mean)
     plain, scaled = (corrected(geometry, beam(geometry, 2000), seed=3, **c) for c in ({}, {"layer_factors": factor}))
     shares = []
     for showers in (plain, scaled):
@@ -401,7 +403,7 @@ def test_groups_share_a_depth_and_their_number_is_that_of_the_law() -> None:
 def test_corrections_that_change_nothing_leave_the_laws_as_they_are() -> None:
     geometry = handmade.detector("planar")
     idle = {
-        "layer_factors": handmade.component([], [], orders=[-1] * geometry.n_layers),
+        "layer_factors": handmade.component([], [], orders=[-1] * geometry.n_layers, reference=[1.6, 0.1, 1.4, 0.1]),
         "radial_warp": nodes(np.zeros(radial_warp.U_HATS.shape[1])),
         "spot_groups": handmade.component(spot_groups.NAMES, [0.0, 0.0, 0.0, 0.0]),
     }

@@ -78,7 +78,8 @@ struct Slice {
   double spots[2];                                         // ln N = spots[0] + spots[1] ln(E/GeV)
   const double (*layerFactor)[2];                          // by medium: ln factor = f[0] + f[1] ln(E/10 GeV)
   int mainMedium;                                          // the one whose factor is 1, and which is warped
-  const double (*layerScale)[3];                           // by layer: ln scale, a polynomial in ln(E/10 GeV); or null
+  const double (*layerShift)[3];                           // by layer: polynomial in ln(E/10 GeV); or null
+  double reference[4];                                     // ln T, ln alpha of the mean shower: lines in ln(E/10 GeV)
   const double (*modulation)[2][kHarmonics][3];            // shower, then layers: cosines and sines of ln m, likewise; or null
   double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
@@ -214,9 +215,14 @@ inline double LayerFactor(const Slice& s, int medium, double energy) {
 /// A polynomial of degree 2.
 inline double Square(const double* c, double x) { return c[0] + x * (c[1] + x * c[2]); }
 
-/// What a layer shows of the energy that profile, medium and warp leave in it.
-inline double LayerScale(const Slice& s, int layer, double energy) {
-  return s.layerScale == nullptr ? 1.0 : std::exp(Square(s.layerScale[layer], std::log(energy / 10000.0)));
+/// What a layer gets on top, in units of the mean shower's energy there.
+inline double LayerShift(const Slice& s, int layer, double energy) {
+  return s.layerShift == nullptr ? 0.0 : Square(s.layerShift[layer], std::log(energy / 10000.0));
+}
+
+/// ln T (k = 0) and ln alpha (k = 1) of the mean shower.
+inline double Reference(const Slice& s, int k, double energy) {
+  return s.reference[2 * k] + s.reference[2 * k + 1] * std::log(energy / 10000.0);
 }
 
 /// Cosines and sines of the harmonics at equidistant phases.

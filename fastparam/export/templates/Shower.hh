@@ -289,19 +289,20 @@ class Shower {
   }
 
   /// Energy of the segments of a line with the depths t0, t1 in units of the whole profile; returns the sum.
-  double Integrate(const double* t0, const double* t1, double* parts) const {
+  double Integrate(const double* t0, const double* t1, double start, double pair, double maximum, double alpha,
+                   double* parts) const {
     double factor[kMedia];
     for (int m = 0; m < kMedia; ++m) factor[m] = Blend([&](const Slice& s) { return LayerFactor(s, m, fEnergy); });
-    const double beta = (fAlpha - 1.0) / fMaximum;
+    const double beta = (alpha - 1.0) / maximum;
     double total = 0.0, edge = -1.0, atEdge = 0.0;
     for (int k = 0; k < kSegments; ++k) {
       const int m = fSegments[k].layer;
-      const double a = Later(t0[m] + fSegments[k].from * (t1[m] - t0[m]) - fStart, 0.0);
-      const double b = Later(t0[m] + fSegments[k].to * (t1[m] - t0[m]) - fStart, 0.0);
-      if (a != edge) atEdge = GammaP(fAlpha, beta * a);
-      const double upper = GammaP(fAlpha, beta * b);
+      const double a = Later(t0[m] + fSegments[k].from * (t1[m] - t0[m]) - start, 0.0);
+      const double b = Later(t0[m] + fSegments[k].to * (t1[m] - t0[m]) - start, 0.0);
+      if (a != edge) atEdge = GammaP(alpha, beta * a);
+      const double upper = GammaP(alpha, beta * b);
       parts[k] = upper > atEdge ? upper - atEdge : 0.0;
-      if (fPair > 0.0) parts[k] += fPair * (std::exp(-a) - std::exp(-b));
+      if (pair > 0.0) parts[k] += pair * (std::exp(-a) - std::exp(-b));
       parts[k] *= factor[kLayerMedium[m]];
       total += parts[k];
       edge = b;
@@ -318,35 +319,45 @@ class Shower {
     for (int k = 0; k < kSegments; ++k) ofMain += isMain(k) ? fTable[k] : 0.0;
     double scale[kLayers];
     for (int m = 0; m < kLayers; ++m) {
-      scale[m] = Blend([&](const Slice& s) { return LayerScale(s, m, fEnergy); }) *
-                 Blend([&](const Slice& s) { return Modulation(s, 1 + m, fEnergy, fPhase[1 + m]); });
+      scale[m] = Blend([&](const Slice& s) { return Modulation(s, 1 + m, fEnergy, fPhase[1 + m]); });
+    }
+    double added[kSegments] = {};
+    if (kAnyLayerShift) {
+      const double maximum = std::exp(Blend([&](const Slice& s) { return Reference(s, 0, fEnergy); }));
+      const double alpha = std::exp(Blend([&](const Slice& s) { return Reference(s, 1, fEnergy); }));
+      const double ofAdded = Integrate(fT0, fT1, 0.0, 0.0, maximum, alpha, added);
+      double own = 0.0;
+      for (int k = 0; k < kSegments; ++k) own += fTable[k];
+      for (int k = 0; k < kSegments; ++k) {
+        const int m = fSegments[k].layer;
+        added[k] *= Blend([&](const Slice& s) { return LayerShift(s, m, fEnergy); }) * own /
+                    (ofAdded > 1e-300 ? ofAdded : 1e-300);
+      }
     }
     double total = 0.0, before = 0.0, warped = 0.0;
     for (int k = 0; k < kSegments; ++k) {
-      const double factor = scale[fSegments[k].layer];
+      double energy = fTable[k];
       if (isMain(k) && ofMain > 0.0) {
-        before += fTable[k] / ofMain;
+        before += energy / ofMain;
         double after = before;
         for (int j = 1; j <= kWarps; ++j) after += a[j - 1] * std::sin(j * (0.5 * kTwoPi) * before);
-        if (after > warped) {
-          total += (after - warped) * ofMain * factor;
-          warped = after;
-        }
-      } else {
-        total += fTable[k] * factor;
+        energy = after > warped ? (after - warped) * ofMain : 0.0;
+        warped = after > warped ? after : warped;
       }
+      energy += added[k];
+      total += (energy > 0.0 ? energy : 0.0) * scale[fSegments[k].layer];
       fTable[k] = total;
     }
   }
 
   void Tabulate() {
-    const double total = Integrate(fT0, fT1, fTable);
+    const double total = Integrate(fT0, fT1, fStart, fPair, fMaximum, fAlpha, fTable);
     if (!(total > 0.0)) fVisible = 0.0;
     if (fInside && fVisible > 0.0) {
       // The tuned visible energy is that of showers from the front; less matter is left to this one.
       double t0[kLayers], t1[kLayers], parts[kSegments];
       SetDepths(-HUGE_VAL, t0, t1);
-      const double share = total / Integrate(t0, t1, parts);
+      const double share = total / Integrate(t0, t1, fStart, fPair, fMaximum, fAlpha, parts);
       if (share < 1.0) fVisible *= share;
     }
     Accumulate();

@@ -10,6 +10,7 @@ judged on odd rows, harmonics, orders and significance included. The reduced ver
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -395,7 +396,11 @@ def main() -> None:
     options = parser.parse_args()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FastparamWarning)
-        text = "\n".join([INTRODUCTION, *study(options.data, options.recipe or list(shipped_recipes()))])
+        lines = [INTRODUCTION]
+        for line in study(options.data, options.recipe or list(shipped_recipes())):
+            print(line, file=sys.stderr, flush=True)
+            lines.append(line)
+        text = "\n".join(lines)
     if options.output is None:
         print(text)
     else:

@@ -8,6 +8,7 @@ from fastparam.errors import FastparamError, GeometryError
 from fastparam.geometry.load import load_geometry
 from fastparam.geometry.materials import BUILTIN
 from fastparam.geometry.shipped import find_geometry, find_recipe, shipped_geometries
+from fastparam.tunes.recipe import DEFAULT_RECIPE, load_recipe
 
 NAMES = ["fehcal", "lar_accordion", "pbwo4", "siw"]
 TREES = {
@@ -75,6 +76,13 @@ def test_shipped_geometries_state_all_that_a_copy_with_other_files_needs(name):
     assert config.slices is None
     assert config.binning is not None
     assert config.energy_is == "kinetic"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_recipe_of_a_shipped_geometry_describes_its_particles(name):
+    recipe = load_recipe(load_geometry(name).config.recipe or DEFAULT_RECIPE)
+    particles = {"photons.root": 22, "electrons.root": 11, "pions.root": 211}
+    assert {particles[file] for file in HITS[name]} & set(recipe.particles)
 
 
 def test_the_accordion_is_its_period_of_6_66_mm_spread_out():

@@ -25,6 +25,12 @@ def tune(
     pdg: Annotated[list[int] | None, typer.Option(help="Particle to tune; may be repeated. Default all.")] = None,
     eta: Annotated[list[float] | None, typer.Option(help="Tune the slice that holds this eta; repeatable.")] = None,
     seed: Annotated[int, typer.Option(help="Of the showers sampled for validation.")] = 1,
+    start_from: Annotated[
+        str,
+        typer.Option(
+            metavar="TUNE", help="An earlier tune, a file or a shipped one: its laws are where the fits begin."
+        ),
+    ] = "",
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")] = False,
 ) -> None:
@@ -45,7 +51,16 @@ def tune(
     from fastparam.workflow.tune import run
 
     with progress_bar() as bar:
-        result = run(geometry, recipe=recipe, rows=chosen_rows, pdg=pdg, eta=eta, seed=seed, progress=bar)
+        result = run(
+            geometry,
+            recipe=recipe,
+            rows=chosen_rows,
+            pdg=pdg,
+            eta=eta,
+            seed=seed,
+            start_from=start_from or None,
+            progress=bar,
+        )
         bar("write", 1.0)
         _write(result, target, html, document)
     if json_output:

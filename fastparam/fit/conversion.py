@@ -47,7 +47,7 @@ __all__ = ["EXTRA", "HAZE", "PAIR", "Starts", "evaluate", "fit", "mean_free_path
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Share of a shower's energy that every depth cell may hold beside the profile.
+#: Share of a shower's energy that every depth cell in front of its start may hold.
 HAZE = 5e-4
 
 #: Critical energies per X0 that a pair leaves right behind the conversion.
@@ -66,7 +66,7 @@ _AHEAD = 0.1
 _ROUNDS = 5
 _SETTLED = 0.1
 _K_LIMITS = (0.3, 3.0)
-_TREND_LIMITS = (-1.0, 1.0)
+_TREND_LIMITS = (-0.2, 0.2)
 
 #: Parameters beside those of the population law.
 EXTRA = ("k", "ct", "ca")
@@ -206,6 +206,8 @@ def fit(
         before = values
         minuit = _maximise(pairs, basis, path, values, slopes)
         values = np.array(minuit.values)
+        # Parabolas of all nodes move with the trends: half a step at a time, or they overshoot.
+        values[-2:] = 0.5 * (values[-2:] + before[-2:])
         weight = np.exp(ln_weight - best)
         starts = (weight @ _NODES) / weight.sum(axis=1)
         seen = fitted.shifted(starts, haze=HAZE, pair=PAIR * np.exp(-fitted.ln_y))
@@ -292,7 +294,9 @@ def _expand(
         parabola[rows, k], ln_z = evidences(seen, n_eff[rows], prior, own)
         theta[rows, k] = own
         # The population ends at the smallest alpha.
-        evidence[rows, k] = ln_z - np.log(normal.cdf((prior[:, 1] - MIN_LN_ALPHA) / _sigma_alpha(prior)))
+        evidence[rows, k] = ln_z - np.log(
+            np.maximum(normal.cdf((prior[:, 1] - MIN_LN_ALPHA) / _sigma_alpha(prior)), 1e-300)
+        )
         offset[rows, k] = evidence[rows, k] - _marginal_of_prior(own, parabola[rows, k], prior)
     shower, node = np.nonzero(hopeful)
     first = np.searchsorted(shower, np.arange(n))

@@ -35,8 +35,8 @@ MIN_LN_ALPHA = 0.02
 #: Neighbouring cells are joined until they hold this share of the shower, before scatter is counted in deposits.
 _SMALLEST_SHARE = 0.02
 
-#: Depths in front of a shifted start are scaled by this.
-_IN_FRONT = 1e-9
+#: Depths in front of a shifted start are scaled by this, which leaves them below that.
+_IN_FRONT, _FRONT = 1e-9, 1e-6
 
 _NODES_1D, _WEIGHTS_1D = np.polynomial.hermite_e.hermegauss(5)
 _NODES = np.array([(a, b) for a in _NODES_1D for b in _NODES_1D])
@@ -62,7 +62,7 @@ class Profiles:
     medium : int64 array (C,)
         Cells of equal number share a visible fraction; shapes are compared only within a medium.
     haze : float
-        Share of a shower's energy that any cell may hold beside the profile, in likelihoods only.
+        Share of a shower's energy that any cell in front of its start may hold, in likelihoods only.
     pair : float64 array (n,), or None
         Energy that the first pair leaves by ionisation, relative to the profile's: pair exp(-t) dt from its start.
         Both differ from nothing only for profiles that start behind the front (`shifted`).
@@ -130,7 +130,7 @@ class Profiles:
 
 @kernel
 def _fractions(t: Any, alpha: Any, depths: Any, haze: Any, pair: Any, out: Any) -> None:
-    """Share of a gamma profile with maximum t and shape alpha in each depth range, plus the haze."""
+    """Share of a gamma profile with maximum t and shape alpha in each depth range, and the haze in front of it."""
     beta = (alpha - 1.0) / t
     edge, at_edge = -1.0, 0.0
     for k in range(len(depths)):
@@ -141,7 +141,9 @@ def _fractions(t: Any, alpha: Any, depths: Any, haze: Any, pair: Any, out: Any) 
         if a != edge:
             at_edge = gamma_p1(alpha, beta * a)
         upper = gamma_p1(alpha, beta * b)
-        out[k] = max(upper - at_edge, 1e-300) + haze
+        out[k] = max(upper - at_edge, 1e-300)
+        if a < _FRONT:
+            out[k] += haze
         if pair > 0.0:
             out[k] += pair * (math.exp(-a) - math.exp(-b))
         edge, at_edge = b, upper

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +15,18 @@ import numpy as np
 from fastparam.comparison.comparison import Comparison
 from fastparam.comparison.page import Page, Section, render
 from fastparam.comparison.report import comparison_sections
-from fastparam.errors import UsageError
+from fastparam.errors import FastparamWarning, UsageError
 from fastparam.files import atomic_output
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 from fastparam.hits.layout import sample_files
 from fastparam.summary import Summary, load_summary, summarise_sample
-from fastparam.tunes.file import tune_digest
+from fastparam.tunes.file import load_tune, tune_digest
 from fastparam.tunes.fitting import check_shower_maximum, fit_tune
 from fastparam.tunes.recipe import DEFAULT_RECIPE, load_recipe
 from fastparam.tunes.slices import eta_slices
+from fastparam.tunes.tune import Tune
 from fastparam.workflow.corrections import correction_gains
 from fastparam.workflow.report import correction_section, fit_sections, kernel_section
 from fastparam.workflow.validate import cross_validate, judged_showers, kernel_limit, validate
@@ -82,6 +84,7 @@ def tune(
     pdg: Sequence[int] | None = None,
     eta: Sequence[float] | None = None,
     seed: int = 1,
+    start_from: str | Path | Tune | TunedGenerator | None = None,
 ) -> TunedGenerator:
     """Tune a detector's parametrisation and validate it.
 
@@ -99,13 +102,16 @@ def tune(
         Tune only the slices that contain one of these.
     seed : int
         Of the showers sampled for validation.
+    start_from : path, name, Tune or TunedGenerator, optional
+        An earlier tune whose laws the minimisers begin with. The result is that of a cold start within the precision
+        of the fits; what the earlier tune was made of may be another sample, recipe or detector.
 
     Returns
     -------
     TunedGenerator
         With the tune as `tune`, the validation in `tune.validation`.
     """
-    return run(geometry, recipe=recipe, rows=rows, pdg=pdg, eta=eta, seed=seed).generator
+    return run(geometry, recipe=recipe, rows=rows, pdg=pdg, eta=eta, seed=seed, start_from=start_from).generator
 
 
 def run(
@@ -116,6 +122,7 @@ def run(
     pdg: Sequence[int] | None = None,
     eta: Sequence[float] | None = None,
     seed: int = 1,
+    start_from: str | Path | Tune | TunedGenerator | None = None,
     progress: Progress = lambda what, fraction: None,
 ) -> TuneResult:
     """Do what `tune` does and return everything that came out; parameters as there.
@@ -137,6 +144,7 @@ def run(
         clock = now
 
     geometry, held = _geometry_of(source)
+    earlier = _earlier(start_from, geometry)
     chosen = load_recipe(recipe or geometry.config.recipe or DEFAULT_RECIPE, None if recipe else geometry.path.parent)
     if held is None:
         showers = summarise_sample(
@@ -160,7 +168,8 @@ def run(
         chosen,
         slices=slices,
         pdgs=_known(showers, pdg),
-        provenance=_provenance(source, geometry, showers, rows, seed),
+        provenance=_provenance(source, geometry, showers, rows, seed) | _started(earlier, geometry),
+        start_from=earlier,
         progress=lambda label: progress(f"fit {label}", 0.0),
     )
     done("fit")
@@ -177,6 +186,34 @@ def run(
         document["comparison"] = comparison.to_json()
     finished = replace(fitted, validation=document, provenance=fitted.provenance | {"digest": tune_digest(fitted)})
     return TuneResult(TunedGenerator(finished), comparison, seconds)
+
+
+def _earlier(start_from: str | Path | Tune | TunedGenerator | None, geometry: Geometry) -> Tune | None:
+    """Return the tune to start from; warns if it is of another detector."""
+    if start_from is None:
+        return None
+    if isinstance(start_from, Tune):
+        tune = start_from
+    elif isinstance(start_from, TunedGenerator):
+        tune = start_from.tune
+    else:
+        tune = load_tune(Path(start_from))
+    if tune.geometry.digest != geometry.digest:
+        warnings.warn(
+            f"the tune to start from, {tune.name}, is of another detector than {geometry.path} (layers or materials"
+            " differ); its laws are used as initial values all the same",
+            FastparamWarning,
+            stacklevel=4,
+        )
+    return tune
+
+
+def _started(earlier: Tune | None, geometry: Geometry) -> dict[str, Any]:
+    """Provenance of a warm start; nothing without one."""
+    if earlier is None:
+        return {}
+    same = "same" if earlier.geometry.digest == geometry.digest else "another"
+    return {"started from": f"{earlier.name} (digest {tune_digest(earlier)}), {same} detector"}
 
 
 def _geometry_of(source: str | Path | Geometry) -> tuple[Geometry, Summary | None]:

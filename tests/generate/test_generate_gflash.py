@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from scipy.special import gammainc
 from scipy.stats import chisquare, ks_2samp, kstest
 
-from fastparam.fit import modulation, radial_warp, response, spot_groups
+from fastparam.fit import conversion, modulation, radial_warp, response, shape_marginals, spot_groups
 from fastparam.fit.fit import Fit
+from fastparam.fit.tables import Tables
 from fastparam.generate import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
 from fastparam.showers import Showers
 from fastparam.summary.points import energy_points
+from fastparam.tunes.tune import SliceTune
 
 #: Every statistical test fails once in a thousand seeds; the seeds are fixed. What it must reject, it rejects by far.
 LEVEL, FAR = 1e-3, 1e-6
@@ -462,3 +464,83 @@ def test_a_modulation_leaves_the_mean_over_phi_as_it_is() -> None:
     assert with_it.sum(axis=1).mean() == pytest.approx(without.sum(axis=1).mean(), rel=4 * 0.05 / np.sqrt(2 * 8000))
     assert with_it[:, 0].mean() == pytest.approx(without[:, 0].mean(), rel=0.01)
     assert with_it.sum(axis=1).std() > 1.5 * without.sum(axis=1).std()
+
+
+# Photons: conversion, marginals
+
+
+def converting(geometry: Geometry, k: float, **changes: float) -> Fit:
+    names = (*handmade.part(geometry).components["longitudinal"].names, *conversion.EXTRA)
+    values = dict(zip(names, [-1.8, 1.0, 0.2, 0.55, 1e9, 0.0, 1e9, 0.0, 0.0, 0.0, k, 0.0, 0.0], strict=True)) | changes
+    return handmade.component(names, list(values.values()))
+
+
+def first_depths(showers: Showers) -> np.ndarray:
+    """Path to the first spot of every shower, mm."""
+    s, _ = along_and_radius(showers)
+    first = np.full(len(showers.particles), np.inf)
+    np.minimum.at(first, showers.hits.shower, s)
+    return first
+
+
+def test_showers_begin_where_their_photon_converts() -> None:
+    geometry = handmade.detector("block")
+    photons = beam(geometry, 3000)
+    mean = 0.9 * 9 / 7 * (1 + 0.05 * 10**-0.88)
+    x0 = geometry.material.radiation_length
+
+    def late(k: float) -> np.ndarray:
+        showers = corrected(geometry, photons, conversion=converting(geometry, k))
+        return (first_depths(showers) - 30.0) / x0  # particles start 30 mm in front
+
+    found = late(0.9)
+    for depth in (2.0, 4.0):
+        # Nothing lies in front of the conversion, and the first of 600 spots within 0.8 X0 behind it.
+        wanted = np.exp(-depth / mean)
+        error = np.sqrt(wanted / 3000)
+        assert wanted - 4 * error < (found > depth).mean() < np.exp(-(depth - 0.8) / mean) + 4 * error
+    assert (late(1.3) > 4.0).mean() > np.exp(-3.2 / mean) + 0.01
+
+
+def test_profiles_behind_the_conversion_follow_gamma_and_pair() -> None:
+    geometry = handmade.detector("block")
+    showers = corrected(geometry, beam(geometry, 400), conversion=converting(geometry, 1e-6))
+    depth = (along_and_radius(showers)[0] - 30.0) / geometry.material.radiation_length
+    ln_y = np.log(10_000.0 / geometry.material.critical_energy)
+    t, alpha, pair = ln_y - 1.8, 0.2 + 0.55 * ln_y, 2.0 * np.exp(-ln_y)
+    edge = 230.0 / geometry.material.radiation_length
+
+    def cumulative(x: np.ndarray, share: float) -> np.ndarray:
+        return gammainc(alpha, (alpha - 1) / t * x) + share * -np.expm1(-x)
+
+    def p_value(share: float) -> float:
+        inside = depth < 20.0
+        return kstest(depth[inside], lambda x: cumulative(x, share) / cumulative(np.array(20.0), share)).pvalue
+
+    assert edge > 20.0
+    assert p_value(pair) > LEVEL
+    assert p_value(10 * pair) < FAR
+
+
+def test_tabulated_marginals_replace_normal_ones() -> None:
+    geometry = handmade.detector("block")
+    part = handmade.part(geometry, spots=3000.0)
+    z = shape_marginals.Z
+    late = np.where(z > 0, 1.5 * z, 0.5 * z)
+    arrays = {"ln_y": np.array([7.0]), "t": late[None], "alpha": z[None], "copula": np.ones(1)}
+    photons = beam(geometry, 2000)
+
+    def mean_depths(tune_part: SliceTune) -> np.ndarray:
+        showers = TunedGenerator(handmade.tune(geometry, tune_part)).generate(photons, seed=3)
+        s, _ = along_and_radius(showers)
+        return np.bincount(showers.hits.shower, weights=s, minlength=2000) / np.bincount(showers.hits.shower)
+
+    plain = mean_depths(part)
+    skewed = mean_depths(replace(part, tables={"shape_marginals": Tables(arrays)}))
+    # The same normal numbers: showers on the late side move further away, those on the early side come closer.
+    order = np.argsort(plain)
+    middle = np.median(plain)
+    assert np.all(skewed[order[-500:]] > plain[order[-500:]] - 0.02 * middle)
+    spread = [np.quantile(q, 0.84) - np.median(q) for q in (skewed, plain)]
+    assert spread[0] / spread[1] == pytest.approx(1.35, abs=0.2)
+    assert (np.median(skewed) - np.quantile(skewed, 0.16)) / (middle - np.quantile(plain, 0.16)) < 0.85

@@ -12,7 +12,7 @@ import toys
 
 import fastparam
 from fastparam.comparison.comparison import Comparison
-from fastparam.errors import UsageError
+from fastparam.errors import FastparamWarning, UsageError
 from fastparam.geometry.load import load_geometry
 from fastparam.particles import Particles
 from fastparam.summary import summarise_sample
@@ -137,3 +137,30 @@ def test_tuned_showers_have_the_response_of_the_sample(result: TuneResult) -> No
 def test_options_that_do_not_fit_the_sample_are_refused(sample: Path, options: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run(sample, **options)
+
+
+# Warm start
+
+
+@pytest.mark.usefixtures("unjudged")
+def test_a_warm_start_ends_where_a_cold_one_does(sample: Path) -> None:
+    cold, other = (run(sample, rows=rows).generator for rows in ("even", "odd"))
+    warm = run(sample, rows="even", start_from=other).generator
+    (before,), (after,), (far,) = cold.tune.slices, warm.tune.slices, other.tune.slices
+    for name in ("response", "longitudinal", "radial"):
+        a, b, c = (part.components[name] for part in (before, after, far))
+        # A minimum is found to a hundredth of its error or so.
+        assert np.all(np.abs(a.values - b.values) < 0.1 * a.errors + 1e-12), name
+        # What it started from is another place.
+        assert np.abs(a.values - c.values).max() > 0.2 * a.errors.max(), name
+    assert warm.tune.provenance["started from"].endswith("same detector")
+    assert "started from" not in cold.tune.provenance
+
+
+@pytest.mark.usefixtures("unjudged")
+def test_a_tune_of_another_detector_may_be_started_from_and_is_warned_of(sample: Path, tmp_path: Path) -> None:
+    text = sample.read_text(encoding="utf-8").replace("thickness: 3.2", "thickness: 3.3")
+    other = run(toys.write_detector(tmp_path, text, energies=(4000.0,), n=60)).generator
+    with pytest.warns(FastparamWarning, match="of another detector"):
+        warm = run(sample, rows="even", start_from=other).generator
+    assert warm.tune.provenance["started from"].endswith("another detector")

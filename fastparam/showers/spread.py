@@ -8,6 +8,7 @@ either the voxel's area, or a radial shape: a voxel far out spans a wide range o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -83,6 +84,12 @@ def radial_quantiles(binning: VoxelBinning, radial: RadialShape) -> Floats:
             cumulative = np.concatenate([[0.0], np.cumsum(density)])
             rows.append(np.interp(np.linspace(0, cumulative[-1], _PARTS + 1), cumulative, squares))
     return np.array(rows)
+
+
+@lru_cache(maxsize=16)
+def _known(binning: VoxelBinning, radial: Callable[[int, Floats], Floats] | None) -> Floats:
+    """Quantiles of a binning and shape that come again with every batch."""
+    return radial_quantiles(binning, radial)
 
 
 @parallel_kernel
@@ -162,11 +169,12 @@ def spread(
     _count(voxels, FINEST, counts)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     n = int(offsets[-1])
+    quantiles = radial_quantiles(binning, radial) if isinstance(radial, np.ndarray) else _known(binning, radial)
     layer = np.empty(n, dtype=np.int32)
     d1, d2, share, e = (np.empty(n) for _ in range(4))
     _fill(
         voxels, FINEST, offsets, particles.index, seed, place[binning.layer], first_ring[binning.layer] + binning.ring,
         binning.sector, np.array(binning.n_alpha, dtype=np.int64)[binning.layer],
-        radial_quantiles(binning, radial), layer, d1, d2, share, e,
+        quantiles, layer, d1, d2, share, e,
     )  # fmt: skip
     return hits_in_layers(geometry, particles, offsets, layer, d1, d2, share, e)

@@ -14,6 +14,7 @@ from fastparam.files import refuse_existing
 from fastparam.fit.response import moments
 from fastparam.generate import fastcalosim, gflash, hybrid, library, voxel
 from fastparam.generate.domain import Plan, describe, plan
+from fastparam.generate.quick_plan import QuickPlan
 from fastparam.geometry.detector import Geometry
 from fastparam.particles import Particles
 from fastparam.showers.showers import Showers
@@ -64,6 +65,10 @@ class TunedGenerator:
     @cached_property
     def _sampler(self) -> Sampler:
         return SAMPLERS[self.tune.recipe.sampler](self.tune)
+
+    @cached_property
+    def _quick_plan(self) -> QuickPlan:
+        return QuickPlan(self.tune, self.as_pdg)
 
     @property
     def domain(self) -> list[dict[str, object]]:
@@ -119,6 +124,9 @@ class TunedGenerator:
         save_tune(path, self.tune)
 
     def _checked(self, particles: Particles) -> Plan:
+        quick = self._quick_plan(particles)
+        if quick is not None:
+            return quick
         chosen = plan(self.tune, particles, self.as_pdg)
         self._say_if_inclined(particles, chosen)
         return chosen

@@ -33,6 +33,9 @@ _KNOTS = np.linspace(-3.15, 3.15, 31)
 #: Score of the first stored quantile, distance of their scores, and their number.
 START, SPACING, N_KNOTS = float(_KNOTS[0]), float(_KNOTS[1] - _KNOTS[0]), len(_KNOTS)
 
+#: Quantiles are stored in so many steps between the lowest and the highest of a feature.
+_LEVELS = 8191
+
 #: Features whose zeros are no atom but undefined get a random score; factors hold at most so many dimensions.
 _MAX_FACTORS = 40
 
@@ -82,7 +85,9 @@ class Copula:
         """Return compact arrays to store; `from_tables` reads them."""
         low = self.quantiles.min(axis=(0, 2))
         span = np.maximum(self.quantiles.max(axis=(0, 2)) - low, 1e-12)
-        packed = np.round((self.quantiles - low[:, None]) / span[:, None] * 65535.0).astype(np.uint16)
+        levels = np.round((self.quantiles - low[:, None]) / span[:, None] * _LEVELS).astype(np.int64)
+        # Quantiles grow: their steps are small numbers, which compress to half.
+        packed = np.diff(levels, axis=2, prepend=0).astype(np.uint16)
         return {
             "copula_ln_e": self.ln_e,
             "copula_zero": self.zero.astype(np.float32),
@@ -102,7 +107,8 @@ class Copula:
     def from_tables(cls, tables: Tables) -> Copula:
         """Build from tables that hold what `to_arrays` returned."""
         low, span = tables["copula_low"].astype(np.float64), tables["copula_span"].astype(np.float64)
-        quantiles = low[:, None] + span[:, None] * (tables["copula_quantiles"].astype(np.float64) / 65535.0)
+        levels = np.cumsum(tables["copula_quantiles"].astype(np.int64), axis=2)
+        quantiles = low[:, None] + span[:, None] * (levels / _LEVELS)
         return cls(
             tables["copula_ln_e"].astype(np.float64),
             tables["copula_zero"].astype(np.float64),
@@ -118,7 +124,7 @@ class Copula:
 
 
 def fit(
-    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 1200
+    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 900
 ) -> Copula:
     """Fit marginals and copula.
 

@@ -33,7 +33,7 @@ from fastparam.shapes.empirical_copula import (
     mixed_scores1,
     neighbours1,
 )
-from fastparam.shapes.lines import axes1, path_to1
+from fastparam.shapes.lines import axes1, path_to1, place1
 from fastparam.shapes.normal import normal_cdf1
 from fastparam.shapes.quantile_table import KNOTS, quantile1
 from fastparam.shapes.ring_sums import balance1
@@ -318,31 +318,13 @@ def _hits1(
         front, back = surfaces[own_layer, 0] + _INSIDE * inside, surfaces[own_layer, 1] - _INSIDE * inside
         for h in range(low, high):
             v = uniform(state)
-            d1, d2 = z[h] * x[h], z[h] * y[h]
-            if single:
-                px = position[0] + d1 * e1[0] + d2 * e2[0]
-                py = position[1] + d1 * e1[1] + d2 * e2[1]
-                pz = position[2] + d1 * e1[2] + d2 * e2[2]
-                step = path_to1(barrel, px, py, pz, u[0], u[1], u[2], front + v * (back - front))
-            else:
-                place = v * (_N_DEPTHS - 1)
+            if not single:
+                place = v * (N_DEPTHS - 1)
                 cell = int(place)
                 v = depths[cell] + (place - cell) * (depths[cell + 1] - depths[cell])
-                path = path_in + v * (path_out - path_in)
-                px = position[0] + path * u[0] + d1 * e1[0] + d2 * e2[0]
-                py = position[1] + path * u[1] + d1 * e1[1] + d2 * e2[1]
-                pz = position[2] + path * u[2] + d1 * e1[2] + d2 * e2[2]
-                at_hit = math.sqrt(px * px + py * py) if barrel else pz
-                step = 0.0
-                if at_hit < front:
-                    step = path_to1(barrel, px, py, pz, u[0], u[1], u[2], min(2.0 * front - at_hit, back))
-                elif at_hit > back:
-                    step = path_to1(barrel, px, py, pz, u[0], u[1], u[2], max(2.0 * back - at_hit, front))
-            if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
-                path = 0.5 * (path_in + path_out)
-                px, py, pz = position[0] + path * u[0], position[1] + path * u[1], position[2] + path * u[2]
-                step = 0.0
-            x[h], y[h], z[h] = px + step * u[0], py + step * u[1], pz + step * u[2]
+            x[h], y[h], z[h] = place1(
+                barrel, position, u, e1, e2, path_in, path_out, front, back, v, single, z[h] * x[h], z[h] * y[h]
+            )  # fmt: skip
             e[h] *= scale
             layer[h] = own_layer
         low = high

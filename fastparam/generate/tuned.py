@@ -12,7 +12,7 @@ import numpy as np
 from fastparam.errors import FastparamWarning
 from fastparam.files import refuse_existing
 from fastparam.fit.response import moments
-from fastparam.generate import fastcalosim, gflash, hybrid, library, voxel
+from fastparam.generate import fastcalosim, gflash, hybrid, library, mosaic, voxel
 from fastparam.generate.domain import Plan, describe, plan
 from fastparam.generate.quick_plan import QuickPlan
 from fastparam.geometry.detector import Geometry
@@ -33,6 +33,7 @@ SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {
     "gflash": gflash.sampler,
     "hybrid": hybrid.sampler,
     "library": library.sampler,
+    "mosaic": mosaic.sampler,
     "voxel": voxel.sampler,
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastparam._numba import kernel
 
-__all__ = ["axes1", "path_to1"]
+__all__ = ["axes1", "path_to1", "place1"]
 
 
 @kernel
@@ -42,3 +42,41 @@ def axes1(barrel: bool, u: Any, e1: Any, e2: Any) -> None:
             u[2] * e1[0] - u[0] * e1[2],
             u[0] * e1[1] - u[1] * e1[0],
         )
+
+
+@kernel
+def place1(
+    barrel: bool, position: Any, u: Any, e1: Any, e2: Any, path_in: float, path_out: float, front: float, back: float,
+    share: float, single: bool, d1: float, d2: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    """Return the point of a layer at a share of its depth along a line, and (d1, d2) across it.
+
+    Far from the line a curved or inclined layer begins elsewhere: a point beyond one of its surfaces is mirrored at it.
+
+    Parameters
+    ----------
+    position, u, e1, e2 : float arrays (3,)
+        Start of the line, its direction, and the axes across it.
+    path_in, path_out : float
+        Where the line enters and leaves the layer, mm from its start.
+    front, back : float
+        Surfaces of the layer.
+    single : bool
+        The layer has no depth inside: the share counts between its surfaces at the point.
+    """
+    px = position[0] + d1 * e1[0] + d2 * e2[0]
+    py = position[1] + d1 * e1[1] + d2 * e2[1]
+    pz = position[2] + d1 * e1[2] + d2 * e2[2]
+    if single:
+        path = path_to1(barrel, px, py, pz, u[0], u[1], u[2], front + share * (back - front))
+    else:
+        path = path_in + share * (path_out - path_in)
+        x, y, z = px + path * u[0], py + path * u[1], pz + path * u[2]
+        level = math.sqrt(x * x + y * y) if barrel else z
+        if level < front:
+            path = path_to1(barrel, px, py, pz, u[0], u[1], u[2], min(2.0 * front - level, back))
+        elif level > back:
+            path = path_to1(barrel, px, py, pz, u[0], u[1], u[2], max(2.0 * back - level, front))
+    if math.isnan(path):  # so far aside that its direction misses the layer: keep the line's point
+        px, py, pz, path = position[0], position[1], position[2], 0.5 * (path_in + path_out)
+    return px + path * u[0], py + path * u[1], pz + path * u[2]

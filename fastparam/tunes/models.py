@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastparam.fit import fastcalosim, library, radial_shape, ring_model, voxels
+from fastparam.fit import donors, fastcalosim, library, radial_shape, ring_model, voxels
 from fastparam.fit.fit import Fit
 from fastparam.fit.ring_model import phase_of, showers_with_hits
 from fastparam.fit.tables import Tables
@@ -111,10 +111,22 @@ def _rings(part: Slice) -> Fitted:
     return Fitted({"rings": ring_model.fit(part.geometry, part.shared["rings"], part.showers, part.points)}, {})
 
 
+def _mosaic(part: Slice) -> Fitted:
+    """Ring model, and the rings of stored showers."""
+    found = _rings(part).tables["rings"]
+    showers, points = showers_with_hits(part.showers, part.points)
+    stored = donors.fit(
+        part.shared["rings"].rings, showers, points, donors=part.recipe.mosaic.donors,
+        phase=phase_of(part.geometry, showers.particles.phi),
+    )  # fmt: skip
+    return Fitted({"rings": Tables(found.arrays | stored.to_arrays(), found.settings)}, {})
+
+
 #: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
 MODELS: dict[str, Callable[[Slice], Fitted]] = {
     "fastcalosim": _fastcalosim,
     "hybrid": _rings,
     "library": _library,
+    "mosaic": _mosaic,
     "voxel": _voxel,
 }

@@ -94,7 +94,7 @@ def test_what_is_stored_is_compact_and_reads_back() -> None:
     _, _, model = fitted()
     read = Copula.from_tables(Tables(model.to_arrays()))
     span = np.ptp(model.quantiles, axis=(0, 2))
-    assert (np.abs(read.quantiles - model.quantiles) <= span[:, None] / 65535.0 + 1e-6).all()
+    assert (np.abs(read.quantiles - model.quantiles) <= span[:, None] / 8191.0 + 1e-6).all()
     assert np.array_equal(read.scores, model.scores)
     assert np.array_equal(read.first, model.first)
     assert np.abs(read.factors - model.factors).max() < 1e-3

@@ -73,6 +73,15 @@ def _print(facts: dict[str, Any], console: Console) -> None:
             console.print(table)
             for a, b, rho in component["strong_correlations"]:
                 console.print(f"    correlation of {a} and {b}: {rho:+.3f}")
+    if facts["corrections"]:
+        from fastparam.workflow.report import correction_cells
+
+        console.print("\nwhat each correction buys, on the mean of single showers (see the report)")
+        headings = ("where", "with", "profile", "layers", "R50", "R90", "tail", "deposits across")
+        table = Table(*headings, box=None, padding=(0, 2))
+        for row in facts["corrections"]:
+            table.add_row(*correction_cells(row))
+        console.print(table)
     if facts["validation"]:
         console.print("\nvalidation on showers that were held back")
         table = Table("where", "observable", "worst deviation", "pull", "limit", "verdict", box=None, padding=(0, 2))

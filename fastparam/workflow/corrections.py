@@ -60,7 +60,8 @@ def correction_gains(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
         them missing, "all" for the classical form), and `QUANTITIES` in per cent. "profile" is the rms over energies of
         the largest deviation over bins of 1 X0, "layers" the rms over energies and layers with more than 0.2 % of the
         energy, "r50" and "r90" the median of the sizes over energies and bins of age, weighted with the energy in them,
-        of radii above the width of a lateral cell; "tail" and "deposits" are mean ratios minus one.
+        of radii above the width of a lateral cell; "tail" and "deposits" are mean ratios minus one. None where nothing
+        can be measured.
     """
     rows = []
     for own in judged:
@@ -78,11 +79,16 @@ def correction_gains(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
                     "particle": particle_name(part.pdg),
                     "eta": part.eta,
                     "without": missing,
-                    **_longitudinal(tune, own, components),
-                    **_radial(cells, components, own.showers.binning.lateral_cell / moliere),
+                    **_finite(_longitudinal(tune, own, components)),
+                    **_finite(_radial(cells, components, own.showers.binning.lateral_cell / moliere)),
                 }
             )
     return rows
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Turn what cannot be measured into None: reports are JSON."""
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _longitudinal(tune: Tune, own: Judged, components: dict[str, Fit]) -> dict[str, float]:

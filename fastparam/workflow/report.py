@@ -17,7 +17,9 @@ from fastparam.particles import particle_name
 from fastparam.tunes.tune import SliceTune, Tune
 from fastparam.workflow.corrections import QUANTITIES
 
-__all__ = ["correction_section", "fit_sections", "kernel_section", "slice_title", "strong_correlations"]
+__all__ = [
+    "correction_cells", "correction_section", "fit_sections", "kernel_section", "slice_title", "strong_correlations",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,22 +120,22 @@ def kernel_section(rows: list[dict[str, Any]]) -> tuple[Section, ...]:
     )
 
 
+def correction_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row of `corrections.correction_gains` as text: particle and slice, corrections, numbers."""
+    names = {"": "all corrections", "all": "none: the classical form"}
+    cells = [row["particle"] + ("" if row["eta"] is None else f", eta {row['eta'][0]:g}–{row['eta'][1]:g}")]
+    cells.append(names.get(row["without"], f"all but {row['without']}"))
+    for name in QUANTITIES:
+        value = row[name]
+        cells.append("–" if value is None else f"{value:.1f}" if name in _SIZES else f"{value:+.0f}")
+    return tuple(cells)
+
+
 def correction_section(rows: list[dict[str, Any]]) -> tuple[Section, ...]:
     """Return the section that says what each correction buys."""
     if not rows:
         return ()
-    names = {"": "all corrections", "all": "none: the classical form"}
-    table = Table(
-        ("particle", "with", *QUANTITIES.values()),
-        tuple(
-            (
-                r["particle"] + ("" if r["eta"] is None else f", eta {r['eta'][0]:g}–{r['eta'][1]:g}"),
-                names.get(r["without"], f"all but {r['without']}"),
-                *(f"{r[q]:.1f}" if q in _SIZES else f"{r[q]:+.0f}" for q in QUANTITIES),
-            )
-            for r in rows
-        ),
-    )
+    table = Table(("particle", "with", *QUANTITIES.values()), tuple(correction_cells(r) for r in rows))
     return (
         Section(
             "What each correction buys",

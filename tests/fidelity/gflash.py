@@ -37,6 +37,9 @@ from fastparam.tunes.fitting import fit_tune, profiles_of, radial_data
 from fastparam.tunes.recipe import load_recipe
 from fastparam.tunes.slices import eta_slices, in_slice
 from fastparam.tunes.tune import SliceTune, Tune
+from fastparam.workflow.corrections import QUANTITIES, correction_gains
+from fastparam.workflow.report import correction_cells
+from fastparam.workflow.validate import judged_showers
 from tests.fidelity.results import FILES
 from tests.full_samples import with_files
 
@@ -348,6 +351,16 @@ def families(tune: Tune, part: SliceTune, samples: dict[str, Sample], name: str)
             yield Family(f"mean energy of layer {layer}", 5, numbers)
 
 
+def corrections(tune: Tune, showers: Summary) -> list[str]:
+    """Return the table of what each correction buys, on showers that were not tuned on."""
+    rows = [correction_cells(row) for row in correction_gains(tune, judged_showers(tune, showers))]
+    heading = [
+        "| " + " | ".join(("particle", "with", *QUANTITIES.values())) + " |",
+        "|---" * (2 + len(QUANTITIES)) + "|",
+    ]
+    return [*heading, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
 def study(name: str, data: Path, summaries: Path | None) -> list[str]:
     geometry = with_files(name, [data / name / f for f in FILES[name]])
     stored = None if summaries is None else summaries / f"{name}.h5"
@@ -364,6 +377,7 @@ def study(name: str, data: Path, summaries: Path | None) -> list[str]:
     )
     fit_time = (time.process_time() - started) / len(tune.slices)
     lines = [f"## {name}", "", f"Fit: {fit_time:.1f} s of processor time per particle and slice.", ""]
+    lines += ["What each correction buys, odd rows:", "", *corrections(tune, showers.take(~even))]
     for part in tune.slices:
         own = (showers.particles.pdg == part.pdg) & in_slice(showers.particles.eta, part.eta)
         judged = showers.take(own & ~even)
@@ -401,6 +415,11 @@ if it is within its limit or 2 standard errors. "Profiles of the same showers": 
 (T, alpha), warped and with what layers get on top, minus the shower itself; no law of (T, alpha) and no sampling is in
 it. Radii are judged where full simulation has more than 1.5 mm. "RMS" and "width" (half the central 68 %) are of the
 posterior (ln T, ln alpha) that the same fit finds for each shower.
+
+"What each correction buys" asks the model for the mean of the same showers, each at its own (T, alpha), with each
+correction switched off in turn. Profiles and layers: rms over energies (and layers with more than 0.2 % of the energy).
+Radii: median over energies and bins of age, weighted with the energy. The last two columns are ratios to full
+simulation, minus one.
 """
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,49 +55,61 @@ _HITS_OF_LAYER = 10.0
 #: Knots of the features' tables, resampled from those of the copula.
 _FEATURE_KNOTS = 64
 
-_TILT_STEPS, _TILT_STEP, _MAX_DIPOLE, _SOFT = 3, 1.2, 0.97, 0.02
+_TILT_STEPS, _TILT_STEP, _MAX_DIPOLE, _SOFT = 2, 1.2, 0.97, 0.02
 
 # Places in a slice's directory: numbers, then offsets into the integers, then offsets into the floats.
 (_G, _K, _F, _R, _P, _KV, _Q, _RC, _WAVES, _KIND, _TILT,
  _FIRST, _LAYER, _ORDER, _GROUP, _DIPOLE, _COUNT, _SECTORS, _TRIG, _DONOR,
  _LN_E, _ZERO_F, _QUANT_F, _COP_V, _COP_D, _COEFF, _SCALE, _MEAN, _ROOT, _LOAD, _WIDTH, _ZERO_V, _QUANT_V, _COS,
- _SIN, _BLUR, _SCORES, _LAYOUT, _N_DIPOLES) = range(39)  # fmt: skip
-_SIZE = 39
+ _SIN, _BLUR, _SCORES, _LAYOUT, _N_DIPOLES, _LONGEST, _MAX_SECTORS, _SECTOR) = range(42)  # fmt: skip
+_SIZE = 42
+
+#: Weight of an energy point or slice below which it is left out.
+_NEGLIGIBLE = 1e-5
 
 
 @kernel
-def _corners(ln_e: float, d: Any, floats: Any, share: float, count: int, slice_: int, corner: Any, w: Any) -> int:
-    """Add the energy points around ln E of one slice to the list of corners; returns the length of the list."""
-    n = d[_P]
-    points = floats[d[_LN_E] : d[_LN_E] + n]
+def _corners(
+    ln_e: float, directory: Any, floats: Any, slice_: int, share: float, count: int, corner: Any, w: Any
+) -> int:  # fmt: skip
+    """Add the energy points around ln E of one slice to the list of corners; returns the length of the list.
+
+    corner (4, 7): slice, point, and where its zeros and quantiles of features, of voxels, and the voxels' groups begin.
+    """
+    n, start = directory[slice_, _P], directory[slice_, _LN_E]
     low, high, weight = 0, 0, 0.0
-    if n > 1 and ln_e >= points[n - 1]:
+    if n > 1 and ln_e >= floats[start + n - 1]:
         low = high = n - 1
-    elif n > 1 and ln_e > points[0]:
+    elif n > 1 and ln_e > floats[start]:
         high = n - 1
         while high - low > 1:
             middle = (low + high) // 2
-            if points[middle] <= ln_e:
+            if floats[start + middle] <= ln_e:
                 low = middle
             else:
                 high = middle
-        weight = (ln_e - points[low]) / (points[high] - points[low])
-    if share * (1.0 - weight) > 1e-5:
-        corner[count, 0], corner[count, 1], w[count] = slice_, low, share * (1.0 - weight)
-        count += 1
-    if share * weight > 1e-5:
-        corner[count, 0], corner[count, 1], w[count] = slice_, high, share * weight
-        count += 1
+        weight = (ln_e - floats[start + low]) / (floats[start + high] - floats[start + low])
+    for k in range(2):
+        point = high if k else low
+        own = share * (weight if k else 1.0 - weight)
+        if own > _NEGLIGIBLE:
+            n_groups, n_features = directory[slice_, _Q], directory[slice_, _F]
+            corner[count, 0], corner[count, 1], w[count] = slice_, point, own
+            corner[count, 2] = directory[slice_, _ZERO_F] + point * n_features
+            corner[count, 3] = directory[slice_, _QUANT_F] + point * n_features * _FEATURE_KNOTS
+            corner[count, 4] = directory[slice_, _ZERO_V] + point * n_groups
+            corner[count, 5] = directory[slice_, _QUANT_V] + point * n_groups * directory[slice_, _KV]
+            corner[count, 6] = directory[slice_, _GROUP]
+            count += 1
     return count
 
 
 @kernel
-def _feature(z: float, j: int, n: int, corner: Any, w: Any, directory: Any, floats: Any) -> tuple[bool, float]:
+def _feature(z: float, j: int, n: int, corner: Any, w: Any, floats: Any) -> tuple[bool, float]:
     """Whether feature j is not zero at score z, and its table's value; between corners zeros first, then the rest."""
     hit = 0.0
     for q in range(n):
-        d = directory[corner[q, 0]]
-        hit += w[q] * (1.0 - floats[d[_ZERO_F] + corner[q, 1] * d[_F] + j])
+        hit += w[q] * (1.0 - floats[corner[q, 2] + j])
     c = upper_tail1(z)
     if hit <= 0.0 or c >= hit:
         return False, 0.0
@@ -107,48 +118,50 @@ def _feature(z: float, j: int, n: int, corner: Any, w: Any, directory: Any, floa
     part = place - cell
     value, total = 0.0, 0.0
     for q in range(n):
-        d = directory[corner[q, 0]]
-        row = corner[q, 1] * d[_F] + j
-        if floats[d[_ZERO_F] + row] < 1.0:
-            at = d[_QUANT_F] + row * _FEATURE_KNOTS + cell
+        if floats[corner[q, 2] + j] < 1.0:
+            at = corner[q, 3] + j * _FEATURE_KNOTS + cell
             value += w[q] * (floats[at] + part * (floats[at + 1] - floats[at]))
             total += w[q]
     return True, value / total
 
 
 @kernel
-def _between(c: Any, n: int, k: int, work: Any) -> Any:
-    """Return what separates the k smallest of n values from the rest; 1 where that does."""
-    for i in range(n):
-        work[i] = c[i]
-    low, high = 0, n - 1
-    while low < high:
-        pivot = work[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while work[i] < pivot:
-                i += 1
-            while work[j] > pivot:
-                j -= 1
-            if i <= j:
-                work[i], work[j] = work[j], work[i]
-                i += 1
-                j -= 1
-        if k - 1 <= j:
-            high = j
-        elif k - 1 >= i:
-            low = i
-        else:
+def _between(c: Any, found: int, wanted: int) -> Any:
+    """Return what separates the `wanted` smallest values from the rest: the geometric mean of the two around the gap.
+
+    `found` of them are below 1. Counting runs over neighbours without branches, which sorting does not.
+    """
+    low, high = np.float32(0.0), np.float32(1.0)
+    if found < wanted:
+        low, high = np.float32(1.0), np.float32(1.5)
+        while _below(c, high) < wanted and high < np.float32(1e8):
+            low, high = high, high * np.float32(2.0)
+    limit = high
+    for _ in range(40):
+        count = _below(c, limit)
+        if count == wanted:
             break
-    last = work[k - 1]
-    if k == n:
-        return 1.0 if last < 1.0 else last * np.float32(1.001)
-    after = work[k]
-    for i in range(k + 1, n):
-        after = min(after, work[i])
-    if last < 1.0 <= after:
-        return 1.0
-    return max(math.sqrt(last * after), last * np.float32(1.000001))
+        if count < wanted:
+            low = limit
+        else:
+            high = limit
+        limit = np.float32(0.5) * (low + high)
+    last, after = np.float32(0.0), np.float32(1e9)
+    for v in range(len(c)):
+        inside = c[v] < limit
+        last = max(last, c[v] if inside else np.float32(0.0))
+        after = min(after, np.float32(1e9) if inside else c[v])
+    if after >= np.float32(1e9):
+        return max(last * np.float32(1.001), np.float32(1.0))
+    return max(np.float32(math.sqrt(last * after)), last * np.float32(1.000001))
+
+
+@kernel
+def _below(c: Any, limit: Any) -> Any:
+    count = np.int32(0)
+    for v in range(len(c)):
+        count += np.int32(c[v] < limit)
+    return count
 
 
 @kernel
@@ -161,12 +174,12 @@ def _shower(
     chosen = upper if uniform(state) < weight else lower
     d = directory[chosen]
     ln_e = math.log(energy)
-    corner, w = np.empty((4, 2), dtype=np.int64), np.empty(4)
+    corner, w = np.empty((4, 7), dtype=np.int64), np.empty(4)
     if directory[lower, _LAYOUT] == directory[upper, _LAYOUT]:
-        n = _corners(ln_e, directory[lower], floats, 1.0 - weight, 0, lower, corner, w)
-        n = _corners(ln_e, directory[upper], floats, weight, n, upper, corner, w)
+        n = _corners(ln_e, directory, floats, lower, 1.0 - weight, 0, corner, w)
+        n = _corners(ln_e, directory, floats, upper, weight, n, corner, w)
     else:
-        n = _corners(ln_e, d, floats, 1.0, 0, chosen, corner, w)
+        n = _corners(ln_e, directory, floats, chosen, 1.0, 0, corner, w)
     rings, layers, k, rank = d[_G], d[_K], d[_F], d[_R]
 
     # Scores of the features. The stored shower is of the chosen slice, and of one of its energy points by weight.
@@ -184,10 +197,8 @@ def _shower(
     first_donor, last_donor = ints[d[_DONOR] + point], ints[d[_DONOR] + point + 1]
     donor = first_donor + min(int(uniform(state) * (last_donor - first_donor)), last_donor - first_donor - 1)
     n_common = d[_RC]
-    longest = 0
-    for g in range(rings):
-        longest = max(longest, ints[d[_FIRST] + g + 1] - ints[d[_FIRST] + g])
-    work = np.empty(2 * k + n_common + 2 * rank + 5 * longest, dtype=np.float32)
+    longest, n_voxels = d[_LONGEST], ints[d[_FIRST] + rings]
+    work = np.empty(2 * k + n_common + 2 * rank + 3 * longest + 2 * d[_MAX_SECTORS] + 2 * n_voxels, dtype=np.float32)
     x = work[:k]
     noise = work[k : 2 * k + n_common]
     fill_normals(state, noise)
@@ -217,14 +228,14 @@ def _shower(
             )  # fmt: skip
 
     # Energies of the rings.
-    there, value = _feature(x[0], 0, n, corner, w, directory, floats)
+    there, value = _feature(x[0], 0, n, corner, w, floats)
     total = energy * math.exp(value) if there else 0.0
     if total <= 0.0:
         return
     ring_energy, hits = np.zeros(rings), np.zeros(rings, dtype=np.int64)
     by_layer = np.zeros((3, layers))
     for g in range(rings):
-        there, value = _feature(x[1 + layers + g], 1 + layers + g, n, corner, w, directory, floats)
+        there, value = _feature(x[1 + layers + g], 1 + layers + g, n, corner, w, floats)
         if not there:
             continue
         ring_energy[g] = math.exp(value)
@@ -232,14 +243,14 @@ def _shower(
         counted = ints[d[_COUNT] + g]
         if counted >= 0:
             size = ints[d[_FIRST] + g + 1] - ints[d[_FIRST] + g]
-            there, value = _feature(x[counted], counted, n, corner, w, directory, floats)
+            there, value = _feature(x[counted], counted, n, corner, w, floats)
             hits[g] = min(max(int(math.exp(value) + 0.5), 1), size)
         by_layer[0, layer] += ring_energy[g]
         by_layer[1, layer] += max(hits[g], 1)
     everything = 0.0
     for m in range(layers):
         if by_layer[0, m] > 0.0:
-            there, value = _feature(x[1 + m], 1 + m, n, corner, w, directory, floats)
+            there, value = _feature(x[1 + m], 1 + m, n, corner, w, floats)
             if there:
                 share = by_layer[1, m] / (by_layer[1, m] + _HITS_OF_LAYER)
                 by_layer[2, m] = share * max(value - math.log(by_layer[0, m]), -5.0)
@@ -269,82 +280,96 @@ def _shower(
         for a in range(rank):
             f[a] += noise[b] * row[a]
 
-    # Voxels, ring by ring.
+    # Scores of all voxels, and what makes them hit where it is below 1.
     own = 2 * k + n_common + 2 * rank
-    z_, eps_, c_, value_, spare_ = (own, own + longest, own + 2 * longest, own + 3 * longest, own + 4 * longest)
+    value_of, part_of, sum_w = (
+        work[own : own + longest],
+        work[own + longest : own + 2 * longest],
+        work[own + 2 * longest : own + 3 * longest],
+    )
+    own += 3 * longest
+    z, c_all = work[own : own + n_voxels], work[own + n_voxels : own + 2 * n_voxels]
+    own += 2 * n_voxels
+    spare = work[own:]
+    fill_normals(state, z)
+    width = floats[d[_WIDTH] : d[_WIDTH] + n_voxels]
+    for v in range(n_voxels):
+        z[v] *= width[v]
+    for a in range(rank):
+        amount = f[a]
+        row = floats[d[_LOAD] + a * n_voxels : d[_LOAD] + (a + 1) * n_voxels]
+        for v in range(n_voxels):
+            z[v] += amount * row[v]
+    for v in range(n_voxels):
+        c_all[v] = 0.0
+    for q in range(n):
+        share_, zero = np.float32(w[q]), floats[corner[q, 4] :]
+        group = ints[corner[q, 6] : corner[q, 6] + n_voxels]
+        for v in range(n_voxels):
+            c_all[v] += share_ * (np.float32(1.0) - zero[group[v]])
+    for v in range(n_voxels):
+        c_all[v] = upper_tail1(z[v]) / max(c_all[v], np.float32(1e-6))
+
+    # Voxels, ring by ring.
+    hit_at = np.empty(longest, dtype=np.int64)
+    knots = d[_KV]
     for g in range(rings):
         if ring_energy[g] <= 0.0:
             continue
         start = ints[d[_FIRST] + g]
         size = ints[d[_FIRST] + g + 1] - start
-        order = ints[d[_ORDER] + start : d[_ORDER] + start + size]
+        order = d[_ORDER] + start
         if size == 1:
-            out[order[0]] = ring_energy[g]
+            out[ints[order]] = ring_energy[g]
             continue
-        z, eps, c = work[z_ : z_ + size], work[eps_ : eps_ + size], work[c_ : c_ + size]
-        value_of, spare = work[value_ : value_ + size], work[spare_ : spare_ + size]
-        fill_normals(state, eps)
-        width = floats[d[_WIDTH] + start : d[_WIDTH] + start + size]
+        c = c_all[start : start + size]
+        n_hit = _below(c, np.float32(1.0))
+        wanted = hits[g] if hits[g] > 0 else max(n_hit, 1)
+        limit = np.float32(1.0) if n_hit == wanted else _between(c, n_hit, wanted)
+        n_hit = 0
         for v in range(size):
-            z[v] = width[v] * eps[v]
-        for a in range(rank):
-            amount = f[a]
-            row = floats[d[_LOAD] + rank * start + a * size : d[_LOAD] + rank * start + (a + 1) * size]
-            for v in range(size):
-                z[v] += amount * row[v]
-        for v in range(size):
-            c[v] = 0.0
+            hit_at[n_hit] = v
+            value_of[n_hit] = c[v] / limit
+            n_hit += c[v] < limit
+
+        # Their energies.
+        for h in range(n_hit):
+            part_of[h] = place1(value_of[h], knots)
+            value_of[h] = 0.0
+            sum_w[h] = 0.0
         for q in range(n):
-            e = directory[corner[q, 0]]
-            share_, base = np.float32(w[q]), e[_ZERO_V] + corner[q, 1] * e[_Q]
-            group = ints[e[_GROUP] + start : e[_GROUP] + start + size]
-            for v in range(size):
-                c[v] += share_ * (np.float32(1.0) - floats[base + group[v]])
-        n_hit, best = 0, 0
-        for v in range(size):
-            c[v] = upper_tail1(z[v]) / max(c[v], np.float32(1e-6))
-            n_hit += c[v] < np.float32(1.0)
-        limit = np.float32(1.0)
-        if hits[g] > 0:
-            if n_hit != hits[g]:
-                limit = np.float32(_between(c, size, hits[g], spare))
-        elif n_hit == 0:
-            limit = np.float32(_between(c, size, 1, spare))
+            share_, base, table, group = np.float32(w[q]), corner[q, 4], corner[q, 5], corner[q, 6] + start
+            for h in range(n_hit):
+                number = ints[group + hit_at[h]]
+                cell = min(int(part_of[h]), knots - 2)
+                at = table + number * knots + cell
+                own_share = share_ if floats[base + number] < np.float32(1.0) else np.float32(0.0)
+                value_of[h] += own_share * (floats[at] + (part_of[h] - cell) * (floats[at + 1] - floats[at]))
+                sum_w[h] += own_share
         total = 0.0
-        for v in range(size):
-            value_of[v] = 0.0
-            if c[v] >= limit:
-                continue
-            place = place1(c[v] / limit, d[_KV])
-            cell = min(int(place), d[_KV] - 2)
-            part = np.float32(place - cell)
-            sum_, sum_w = np.float32(0.0), np.float32(0.0)
-            for q in range(n):
-                e = directory[corner[q, 0]]
-                row_ = corner[q, 1] * e[_Q] + ints[e[_GROUP] + start + v]
-                if floats[e[_ZERO_V] + row_] < np.float32(1.0):
-                    at = e[_QUANT_V] + row_ * e[_KV] + cell
-                    sum_ += np.float32(w[q]) * (floats[at] + part * (floats[at + 1] - floats[at]))
-                    sum_w += np.float32(w[q])
-            value_of[v] = math.exp(sum_ / sum_w) if sum_w > 0.0 else np.float32(1e-6)
-            total += value_of[v]
-            best += 1
+        for h in range(n_hit):
+            # A voxel that is never hit at these energies, made so by the number of hits, counts for little.
+            value_of[h] = math.exp(value_of[h] / sum_w[h]) if sum_w[h] > 0.0 else np.float32(1e-6)
+            total += value_of[h]
         dipole = ints[d[_DIPOLE] + g]
-        if dipole >= 0 and d[_TILT] and best >= 3:
-            there, t1 = _feature(x[dipole], dipole, n, corner, w, directory, floats)
-            there, t2 = _feature(x[dipole + d[_N_DIPOLES]], dipole + d[_N_DIPOLES], n, corner, w, directory, floats)
+        if dipole >= 0 and d[_TILT] and n_hit >= 3:
+            there, t1 = _feature(x[dipole], dipole, n, corner, w, floats)
+            there, t2 = _feature(x[dipole + d[_N_DIPOLES]], dipole + d[_N_DIPOLES], n, corner, w, floats)
+            n_sectors = ints[d[_SECTORS] + g]
             total = _tilt(
-                value_of, ints[d[_SECTORS] + g], floats[d[_COS] + ints[d[_TRIG] + g] :],
-                floats[d[_SIN] + ints[d[_TRIG] + g] :], t1, t2,
+                value_of, hit_at, n_hit, n_sectors, ints, d[_SECTOR] + start, floats, d[_COS] + ints[d[_TRIG] + g],
+                d[_SIN] + ints[d[_TRIG] + g], t1, t2, spare,
             )  # fmt: skip
         factor = ring_energy[g] / total
-        for v in range(size):
-            if value_of[v] > 0.0:
-                out[order[v]] = factor * value_of[v]
+        for h in range(n_hit):
+            out[ints[order + hit_at[h]]] = factor * value_of[h]
 
 
 @kernel
-def _tilt(value: Any, sectors: int, cosine: Any, sine: Any, t1: float, t2: float) -> float:
+def _tilt(
+    value: Any, hit_at: Any, n_hit: int, sectors: int, ints: Any, sector: int, floats: Any, cosine: int, sine: int,
+    t1: float, t2: float, work: Any,
+) -> float:  # fmt: skip
     """Multiply the parts in alpha of a ring by exp(a cos alpha + b sin alpha) with a dipole (t1, t2); returns the sum.
 
     Newton steps on (a, b) with the weighted covariance of (cos, sin).
@@ -352,15 +377,15 @@ def _tilt(value: Any, sectors: int, cosine: Any, sine: Any, t1: float, t2: float
     wanted = math.sqrt(t1 * t1 + t2 * t2)
     if wanted > _MAX_DIPOLE:
         t1, t2 = t1 * _MAX_DIPOLE / wanted, t2 * _MAX_DIPOLE / wanted
-    in_sector = len(value) // sectors
-    weight, power = np.zeros(sectors), np.zeros(sectors)
     for s in range(sectors):
-        for v in range(s * in_sector, (s + 1) * in_sector):
-            weight[s] += value[v]
+        work[s] = 0.0
+        work[sectors + s] = 1.0
+    for h in range(n_hit):
+        work[ints[sector + hit_at[h]]] += value[h]
     for _ in range(_TILT_STEPS):
         sum_, m1, m2, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for s in range(sectors):
-            x, y, p = cosine[s], sine[s], weight[s]
+            x, y, p = floats[cosine + s], floats[sine + s], work[s] * work[sectors + s]
             sum_ += p
             m1 += p * x
             m2 += p * y
@@ -375,16 +400,13 @@ def _tilt(value: Any, sectors: int, cosine: Any, sine: Any, t1: float, t2: float
         length = math.sqrt(a * a + b * b)
         if length > _TILT_STEP:
             a, b = a * _TILT_STEP / length, b * _TILT_STEP / length
+        a_, b_ = np.float32(a), np.float32(b)
         for s in range(sectors):
-            step = a * cosine[s] + b * sine[s]
-            power[s] += step
-            weight[s] *= math.exp(step)
+            work[sectors + s] *= math.exp(a_ * floats[cosine + s] + b_ * floats[sine + s])
     total = 0.0
-    for s in range(sectors):
-        factor = np.float32(math.exp(power[s]))
-        for v in range(s * in_sector, (s + 1) * in_sector):
-            value[v] *= factor
-            total += value[v]
+    for h in range(n_hit):
+        value[h] *= work[sectors + ints[sector + hit_at[h]]]
+        total += value[h]
     return total
 
 
@@ -452,6 +474,7 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
         d[_G], d[_K], d[_F], d[_R], d[_P] = n_rings, n_layers, n_features, rank, len(c.ln_e)
         d[_KV], d[_Q] = model.quantiles.shape[2], model.zero.shape[1]
         d[_WAVES], d[_TILT], d[_N_DIPOLES] = len(c.waves) > 0, settings.dipoles, len(rings.with_dipole)
+        d[_LONGEST], d[_MAX_SECTORS] = rings.size.max(), sectors.max()
         d[_KIND] = copula.KINDS.index(settings.copula)
         d[_LAYOUT] = layouts.index(layout)
         # Independent features are a Gaussian copula without common factors.
@@ -459,18 +482,17 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
         d[_RC] = 0 if alone else len(c.factors)
 
         for place, values in (
-            (_FIRST, first), (_LAYER, rings.layer), (_ORDER, order), (_GROUP, model.group[order]), (_DIPOLE, dipoles),
+            (_FIRST, first), (_LAYER, rings.layer), (_ORDER, order), (_GROUP, model.group[order]), (_SECTOR, binning.sector[order]),
+            (_DIPOLE, dipoles),
             (_COUNT, counts), (_SECTORS, sectors[rings.layer]), (_TRIG, trig[rings.layer]), (_DONOR, c.first),
         ):  # fmt: skip
             d[place] = put(ints, values, np.int64)
         n_voxels = binning.n_voxels
         mean, root = model.factors.posterior(np.arange(n_voxels, n_voxels + n_features))
-        ordered = model.factors.loadings[:n_voxels][order]
-        loadings = [ordered[a:b].T.ravel() for a, b in pairwise(first)]
         for place, numbers in (
             (_LN_E, c.ln_e), (_ZERO_F, c.zero), (_QUANT_F, _feature_tables(c)), (_COP_V, c.factors),
             (_COP_D, np.ones(n_features) if alone else c.unique), (_COEFF, c.waves), (_SCALE, c.scale),
-            (_MEAN, mean.T), (_ROOT, root.T), (_LOAD, np.concatenate(loadings)),
+            (_MEAN, mean.T), (_ROOT, root.T), (_LOAD, model.factors.loadings[:n_voxels][order].T),
             (_WIDTH, np.sqrt(model.factors.unique[:n_voxels][order])), (_ZERO_V, model.zero),
             (_QUANT_V, model.quantiles), (_COS, np.cos(angle)), (_SIN, np.sin(angle)),
             (_BLUR, [settings.blur if settings.copula == "empirical" else 1.0]),

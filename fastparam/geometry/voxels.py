@@ -109,14 +109,15 @@ class VoxelBinning:
         UsageError
             If the detector lacks one of the layers.
         """
-        missing = [i for i in self.layer_ids if i not in geometry.layer_ids]
+        known = geometry.layer_ids.tolist()
+        missing = [i for i in self.layer_ids if i not in known]
         if missing:
             raise UsageError(
                 f"the binning has voxels in layer {', '.join(map(str, missing))}, which the detector {geometry.name}"
                 f" lacks; its layers are {', '.join(map(str, geometry.layer_ids))}"
             )
         place = {layer: k for k, layer in enumerate(self.layer_ids)}
-        return np.array([place.get(int(i), -1) for i in geometry.layer_ids], dtype=np.int64)
+        return np.array([place.get(int(i), -1) for i in known], dtype=np.int64)
 
     def to_json(self) -> dict[str, Any]:
         """Return the binning as JSON values; `from_json` reads them."""

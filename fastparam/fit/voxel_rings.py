@@ -10,7 +10,7 @@ hit voxels lie: sparse layers are a single ring.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ Ints = npt.NDArray[np.int64]
 #: Rings of a layer at most, and hit voxels that each should have, in units of the layer's parts in alpha.
 _MAX_RINGS, _HITS_PER_RING = 5, 0.75
 
+#: Mean share of hit voxels, of rings with energy, below which a ring is sparse.
+_SPARSE = 0.5
+
 
 @dataclass(frozen=True)
 class VoxelRings:
@@ -38,11 +41,15 @@ class VoxelRings:
         Ring of every voxel; rings are numbered layer by layer, then by radius.
     layer : int64 array (G,)
         Position of every ring's layer in `VoxelBinning.layer_ids`.
+    sparse : bool array (G,)
+        Rings of several voxels of which a shower hits few: the number of hit ones is a feature. In others the voxels
+        themselves say it better.
     """
 
     binning: VoxelBinning
     ring: Ints
     layer: Ints
+    sparse: npt.NDArray[np.bool_]
 
     @property
     def n_rings(self) -> int:
@@ -66,8 +73,8 @@ class VoxelRings:
 
     @property
     def with_count(self) -> Ints:
-        """Rings of several voxels: in the others the energy says all."""
-        return np.flatnonzero(self.size > 1).astype(np.int64)
+        """Rings whose number of hit voxels is a feature: the sparse ones."""
+        return np.flatnonzero(self.sparse).astype(np.int64)
 
     def sum(self, voxels: Floats) -> Floats:
         """Return sums over the voxels of each ring, shape (n, G), of an array (n, n_voxels)."""
@@ -89,12 +96,21 @@ class VoxelRings:
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store; with the binning they make `from_arrays`."""
-        return {"rings_of_voxels": self.ring.astype(np.int16), "rings_layer": self.layer.astype(np.int16)}
+        return {
+            "rings_of_voxels": self.ring.astype(np.int16),
+            "rings_layer": self.layer.astype(np.int16),
+            "rings_sparse": self.sparse,
+        }
 
     @classmethod
     def from_arrays(cls, binning: VoxelBinning, arrays: dict[str, npt.NDArray[Any]]) -> VoxelRings:
         """Build from what `to_arrays` returned."""
-        return cls(binning, arrays["rings_of_voxels"].astype(np.int64), arrays["rings_layer"].astype(np.int64))
+        return cls(
+            binning,
+            arrays["rings_of_voxels"].astype(np.int64),
+            arrays["rings_layer"].astype(np.int64),
+            arrays["rings_sparse"].astype(np.bool_),
+        )
 
 
 def choose_voxel_rings(binning: VoxelBinning, voxels: Floats) -> VoxelRings:
@@ -120,4 +136,7 @@ def choose_voxel_rings(binning: VoxelBinning, voxels: Floats) -> VoxelRings:
         ring[own] = next_ring + np.searchsorted(cut, binning.ring[own], side="right")
         layer += [k] * (len(cut) + 1)
         next_ring += len(cut) + 1
-    return VoxelRings(binning, ring, np.array(layer, dtype=np.int64))
+    rings = VoxelRings(binning, ring, np.array(layer, dtype=np.int64), np.zeros(len(layer), dtype=np.bool_))
+    hits = rings.sum((voxels > 0).astype(np.float64))
+    occupancy = hits.sum(axis=0) / np.maximum((hits > 0).sum(axis=0), 1) / rings.size
+    return replace(rings, sparse=(rings.size > 1) & (occupancy < _SPARSE))

@@ -105,6 +105,23 @@ def _corners(
 
 
 @kernel
+def _add_rows(amounts: Any, n_rows: int, rows: Any, out: Any) -> None:
+    """Add amounts[a] times row a of a matrix (n_rows, len(out)) to `out`, four rows per pass."""
+    size = len(out)
+    whole = n_rows - n_rows % 4
+    for a in range(0, whole, 4):
+        p, q, r, s = amounts[a], amounts[a + 1], amounts[a + 2], amounts[a + 3]
+        row_p, row_q = rows[a * size : (a + 1) * size], rows[(a + 1) * size : (a + 2) * size]
+        row_r, row_s = rows[(a + 2) * size : (a + 3) * size], rows[(a + 3) * size : (a + 4) * size]
+        for v in range(size):
+            out[v] += (p * row_p[v] + q * row_q[v]) + (r * row_r[v] + s * row_s[v])
+    for a in range(whole, n_rows):
+        p, row_p = amounts[a], rows[a * size : (a + 1) * size]
+        for v in range(size):
+            out[v] += p * row_p[v]
+
+
+@kernel
 def _feature(z: float, j: int, n: int, corner: Any, w: Any, floats: Any) -> tuple[bool, float]:
     """Whether feature j is not zero at score z, and its table's value; between corners zeros first, then the rest."""
     hit = 0.0
@@ -207,10 +224,8 @@ def _shower(
     for j in range(k):
         x[j] = blur * unique[j] * noise[j]
     for a in range(n_common):
-        amount = blur * noise[k + a]
-        row = floats[d[_COP_V] + a * k : d[_COP_V] + (a + 1) * k]
-        for j in range(k):
-            x[j] += amount * row[j]
+        noise[k + a] *= blur
+    _add_rows(noise[k:], n_common, floats[d[_COP_V] :], x)
     if d[_KIND] == 0:
         kept = np.float32(math.sqrt(1.0 - blur * blur) * copula.STEP)
         stored = scores[d[_SCORES] + donor * k : d[_SCORES] + (donor + 1) * k]
@@ -271,14 +286,8 @@ def _shower(
     fill_normals(state, noise)
     for a in range(rank):
         f[a] = 0.0
-    for j in range(k):
-        row = floats[d[_MEAN] + j * rank : d[_MEAN] + (j + 1) * rank]
-        for a in range(rank):
-            f[a] += x[j] * row[a]
-    for b in range(rank):
-        row = floats[d[_ROOT] + b * rank : d[_ROOT] + (b + 1) * rank]
-        for a in range(rank):
-            f[a] += noise[b] * row[a]
+    _add_rows(x, k, floats[d[_MEAN] :], f)
+    _add_rows(noise, rank, floats[d[_ROOT] :], f)
 
     # Scores of all voxels, and what makes them hit where it is below 1.
     own = 2 * k + n_common + 2 * rank
@@ -295,11 +304,7 @@ def _shower(
     width = floats[d[_WIDTH] : d[_WIDTH] + n_voxels]
     for v in range(n_voxels):
         z[v] *= width[v]
-    for a in range(rank):
-        amount = f[a]
-        row = floats[d[_LOAD] + a * n_voxels : d[_LOAD] + (a + 1) * n_voxels]
-        for v in range(n_voxels):
-            z[v] += amount * row[v]
+    _add_rows(f, rank, floats[d[_LOAD] :], z)
     for v in range(n_voxels):
         c_all[v] = 0.0
     for q in range(n):
@@ -473,7 +478,7 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
 
         d[_G], d[_K], d[_F], d[_R], d[_P] = n_rings, n_layers, n_features, rank, len(c.ln_e)
         d[_KV], d[_Q] = model.quantiles.shape[2], model.zero.shape[1]
-        d[_WAVES], d[_TILT], d[_N_DIPOLES] = len(c.waves) > 0, settings.dipoles, len(rings.with_dipole)
+        d[_WAVES], d[_TILT], d[_N_DIPOLES] = len(c.waves) > 0, settings.tilt, len(rings.with_dipole)
         d[_LONGEST], d[_MAX_SECTORS] = rings.size.max(), sectors.max()
         d[_KIND] = copula.KINDS.index(settings.copula)
         d[_LAYOUT] = layouts.index(layout)
@@ -482,8 +487,8 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
         d[_RC] = 0 if alone else len(c.factors)
 
         for place, values in (
-            (_FIRST, first), (_LAYER, rings.layer), (_ORDER, order), (_GROUP, model.group[order]), (_SECTOR, binning.sector[order]),
-            (_DIPOLE, dipoles),
+            (_FIRST, first), (_LAYER, rings.layer), (_ORDER, order), (_GROUP, model.group[order]),
+            (_SECTOR, binning.sector[order]), (_DIPOLE, dipoles),
             (_COUNT, counts), (_SECTORS, sectors[rings.layer]), (_TRIG, trig[rings.layer]), (_DONOR, c.first),
         ):  # fmt: skip
             d[place] = put(ints, values, np.int64)

@@ -42,9 +42,9 @@ class VoxelSettings(BaseModel):
     blur : float
         Share of the Gaussian copula in the empirical one, from 0 (stored showers' own) to 1.
     counts : bool
-        Numbers of hit voxels follow the copula, too, else the voxels alone.
-    dipoles : bool
-        Rings are tilted to their drawn dipole.
+        Sparse rings get their drawn number of hit voxels, else as many as the voxels' own probabilities give.
+    tilt : bool
+        Rings are tilted to their drawn dipole, else they have the one that the voxels come out with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,7 +53,7 @@ class VoxelSettings(BaseModel):
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     blur: float = Field(default=0.3, ge=0.0, le=1.0)
     counts: bool = True
-    dipoles: bool = True
+    tilt: bool = False
 
 
 class FastCaloSimSettings(BaseModel):

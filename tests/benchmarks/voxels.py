@@ -162,8 +162,8 @@ def report(rows: list[dict]) -> str:
         f"Written by `python -m tests.benchmarks.voxels` on {time.strftime('%Y-%m-%d', time.gmtime())}:"
         f" {os.cpu_count()} cores, {platform.machine()}, one thread, onnxruntime {onnxruntime.__version__}. Recipe"
         " `voxel` for photons in lar_accordion (363 voxels) against a dense network 51, 100, 200, 400, 363 with batch"
-        " normalisation and swish, both through `generate` (random numbers, normalisation, arrays and `Showers` included);"
-        f" bare is the call of onnxruntime alone. us per shower, smallest of many alternating repetitions.",
+        " normalisation and swish, both through `generate` (random numbers, normalisation, arrays and `Showers`"
+        " included); bare is the call of onnxruntime alone. us per shower, smallest of many alternating repetitions.",
         "",
         "| energy / GeV | batch | voxel | network | bare onnxruntime | voxel / network |",
         "|---|---|---|---|---|---|",

@@ -63,6 +63,8 @@ class VoxelModel:
         Of ln(energy/E) of hit voxels, at the knots of `shapes.root_odds`.
     factors : Factors
         Of n_voxels + k scores.
+    counts : int64 array (P,)
+        Training showers of every energy point.
     """
 
     rings: VoxelRings
@@ -71,6 +73,7 @@ class VoxelModel:
     zero: Floats
     quantiles: Floats
     factors: Factors
+    counts: Ints
 
     def to_tables(self) -> Tables:
         """Return compact tables to store; `from_tables` reads them."""
@@ -84,6 +87,7 @@ class VoxelModel:
             "quantiles": np.round((self.quantiles - low) / span * 65535.0).astype(np.uint16),
             "loadings": self.factors.loadings.astype(np.float16),
             "unique": self.factors.unique.astype(np.float16),
+            "counts": self.counts.astype(np.int32),
         }
         return Tables(arrays, {"binning": self.rings.binning.to_json(), "low": low, "span": span})
 
@@ -99,6 +103,7 @@ class VoxelModel:
             tables["zero"].astype(np.float64),
             tables.settings["low"] + tables.settings["span"] * stored,
             Factors(tables["loadings"].astype(np.float32), tables["unique"].astype(np.float32)),
+            tables["counts"].astype(np.int64),
         )
 
 
@@ -152,7 +157,7 @@ def fit(
             used,
             seed=seed,
         )
-    return VoxelModel(rings, model, group, zero, tables, factors)
+    return VoxelModel(rings, model, group, zero, tables, factors, points.counts)
 
 
 def features_of(rings: VoxelRings, voxels: Floats, energy: Floats, *, seed: int = 1) -> copula.Features:
@@ -229,7 +234,7 @@ def _tables(relative: Floats, group: Ints, points: EnergyPoints) -> tuple[Floats
                 scores = np.zeros(values.shape)
                 scores[hit] = special.ndtri(zero[p, g] + (1.0 - zero[p, g]) * rank / m)
                 z[np.ix_(rows, own)] = scores
-    # Where a voxel is never hit, the quantiles of the nearest point stand in; probability zero keeps them unused.
+    # Where a voxel is never hit, the quantiles of the nearest point stand in.
     for number in range(n_groups):
         have = np.flatnonzero(zero[:, number] < 1.0)
         for empty in np.flatnonzero(zero[:, number] >= 1.0):

@@ -2,9 +2,9 @@
 
 1. Scores of the features from the smoothed empirical copula (`shapes.empirical_copula`), of the stored showers of one
    of the energy points and eta slices around the particle, by its weight.
-2. Features from their quantile tables, interpolated to the particle's energy and eta: first the probability of an exact
-   zero, then the quantiles of the rest. Ring energies are scaled to their layer (the more so, the more voxels it hits:
-   a layer of two deposits is the sum of its rings), everything to the total.
+2. Features from their quantile tables, interpolated to the particle's energy and eta: first the probability p0 of an
+   exact zero, as ln(-ln p0), then the quantiles of the rest. Ring energies are scaled to their layer (the more so, the
+   more voxels it hits: a layer of two deposits is the sum of its rings), everything to the total.
 3. Factors from their posterior given the features' scores, and with them scores of the voxels, of rings with energy
    only. With c = (1 - Phi(z)) / (1 - p0) a voxel is hit where c < 1.
 4. Where a ring's number of hit voxels was drawn as a feature, c of all its voxels is divided by the number that makes
@@ -60,9 +60,12 @@ _TILT_STEPS, _TILT_STEP, _MAX_DIPOLE, _SOFT = 2, 1.2, 0.97, 0.02
 # Places in a slice's directory: numbers, then offsets into the integers, then offsets into the floats.
 (_G, _K, _F, _R, _P, _KV, _Q, _RC, _WAVES, _KIND, _TILT,
  _FIRST, _LAYER, _ORDER, _GROUP, _DIPOLE, _COUNT, _SECTORS, _TRIG, _DONOR,
- _LN_E, _ZERO_F, _QUANT_F, _COP_V, _COP_D, _COEFF, _SCALE, _MEAN, _ROOT, _LOAD, _WIDTH, _ZERO_V, _QUANT_V, _COS,
+ _LN_E, _RATE_F, _QUANT_F, _COP_V, _COP_D, _COEFF, _SCALE, _MEAN, _ROOT, _LOAD, _WIDTH, _RATE_V, _QUANT_V, _COS,
  _SIN, _BLUR, _SCORES, _LAYOUT, _N_DIPOLES, _LONGEST, _MAX_SECTORS, _SECTOR) = range(42)  # fmt: skip
 _SIZE = 42
+
+#: ln(-ln p0) from which a feature is never zero.
+_ALWAYS = 3.0
 
 #: Weight of an energy point or slice below which it is left out.
 _NEGLIGIBLE = 1e-5
@@ -95,9 +98,9 @@ def _corners(
         if own > _NEGLIGIBLE:
             n_groups, n_features = directory[slice_, _Q], directory[slice_, _F]
             corner[count, 0], corner[count, 1], w[count] = slice_, point, own
-            corner[count, 2] = directory[slice_, _ZERO_F] + point * n_features
+            corner[count, 2] = directory[slice_, _RATE_F] + point * n_features
             corner[count, 3] = directory[slice_, _QUANT_F] + point * n_features * _FEATURE_KNOTS
-            corner[count, 4] = directory[slice_, _ZERO_V] + point * n_groups
+            corner[count, 4] = directory[slice_, _RATE_V] + point * n_groups
             corner[count, 5] = directory[slice_, _QUANT_V] + point * n_groups * directory[slice_, _KV]
             corner[count, 6] = directory[slice_, _GROUP]
             count += 1
@@ -124,22 +127,21 @@ def _add_rows(amounts: Any, n_rows: int, rows: Any, out: Any) -> None:
 @kernel
 def _feature(z: float, j: int, n: int, corner: Any, w: Any, floats: Any) -> tuple[bool, float]:
     """Whether feature j is not zero at score z, and its table's value; between corners zeros first, then the rest."""
-    hit = 0.0
+    rate = 0.0
     for q in range(n):
-        hit += w[q] * (1.0 - floats[corner[q, 2] + j])
+        rate += w[q] * floats[corner[q, 2] + j]
+    hit = -math.expm1(-math.exp(rate))
     c = upper_tail1(z)
-    if hit <= 0.0 or c >= hit:
+    if rate < _ALWAYS and c >= hit:
         return False, 0.0
     place = place1(c / hit, _FEATURE_KNOTS)
     cell = min(int(place), _FEATURE_KNOTS - 2)
     part = place - cell
-    value, total = 0.0, 0.0
+    value = 0.0
     for q in range(n):
-        if floats[corner[q, 2] + j] < 1.0:
-            at = corner[q, 3] + j * _FEATURE_KNOTS + cell
-            value += w[q] * (floats[at] + part * (floats[at + 1] - floats[at]))
-            total += w[q]
-    return True, value / total
+        at = corner[q, 3] + j * _FEATURE_KNOTS + cell
+        value += w[q] * (floats[at] + part * (floats[at + 1] - floats[at]))
+    return True, value
 
 
 @kernel
@@ -215,7 +217,7 @@ def _shower(
     donor = first_donor + min(int(uniform(state) * (last_donor - first_donor)), last_donor - first_donor - 1)
     n_common = d[_RC]
     longest, n_voxels = d[_LONGEST], ints[d[_FIRST] + rings]
-    work = np.empty(2 * k + n_common + 2 * rank + 3 * longest + 2 * d[_MAX_SECTORS] + 2 * n_voxels, dtype=np.float32)
+    work = np.empty(2 * k + n_common + 2 * rank + 2 * longest + 2 * d[_MAX_SECTORS] + 2 * n_voxels, dtype=np.float32)
     x = work[:k]
     noise = work[k : 2 * k + n_common]
     fill_normals(state, noise)
@@ -273,7 +275,7 @@ def _shower(
     if everything <= 0.0:  # no ring was drawn: the likeliest one takes all
         best = 0
         for g in range(1, rings):
-            if floats[d[_ZERO_F] + point * k + 1 + layers + g] < floats[d[_ZERO_F] + point * k + 1 + layers + best]:
+            if floats[d[_RATE_F] + point * k + 1 + layers + g] > floats[d[_RATE_F] + point * k + 1 + layers + best]:
                 best = g
         ring_energy[best] = everything = 1.0
         hits[best] = 1
@@ -291,12 +293,8 @@ def _shower(
 
     # Scores of all voxels, and what makes them hit where it is below 1.
     own = 2 * k + n_common + 2 * rank
-    value_of, part_of, sum_w = (
-        work[own : own + longest],
-        work[own + longest : own + 2 * longest],
-        work[own + 2 * longest : own + 3 * longest],
-    )
-    own += 3 * longest
+    value_of, part_of = work[own : own + longest], work[own + longest : own + 2 * longest]
+    own += 2 * longest
     z, c_all = work[own : own + n_voxels], work[own + n_voxels : own + 2 * n_voxels]
     own += 2 * n_voxels
     spare = work[own:]
@@ -308,12 +306,13 @@ def _shower(
     for v in range(n_voxels):
         c_all[v] = 0.0
     for q in range(n):
-        share_, zero = np.float32(w[q]), floats[corner[q, 4] :]
+        share_, rate = np.float32(w[q]), floats[corner[q, 4] :]
         group = ints[corner[q, 6] : corner[q, 6] + n_voxels]
         for v in range(n_voxels):
-            c_all[v] += share_ * (np.float32(1.0) - zero[group[v]])
+            c_all[v] += share_ * rate[group[v]]
     for v in range(n_voxels):
-        c_all[v] = upper_tail1(z[v]) / max(c_all[v], np.float32(1e-6))
+        hit = np.float32(1.0) - math.exp(-math.exp(c_all[v]))
+        c_all[v] = upper_tail1(z[v]) / max(hit, np.float32(1e-6))
 
     # Voxels, ring by ring.
     hit_at = np.empty(longest, dtype=np.int64)
@@ -341,20 +340,15 @@ def _shower(
         for h in range(n_hit):
             part_of[h] = place1(value_of[h], knots)
             value_of[h] = 0.0
-            sum_w[h] = 0.0
         for q in range(n):
-            share_, base, table, group = np.float32(w[q]), corner[q, 4], corner[q, 5], corner[q, 6] + start
+            share_, table, group = np.float32(w[q]), corner[q, 5], corner[q, 6] + start
             for h in range(n_hit):
-                number = ints[group + hit_at[h]]
                 cell = min(int(part_of[h]), knots - 2)
-                at = table + number * knots + cell
-                own_share = share_ if floats[base + number] < np.float32(1.0) else np.float32(0.0)
-                value_of[h] += own_share * (floats[at] + (part_of[h] - cell) * (floats[at + 1] - floats[at]))
-                sum_w[h] += own_share
+                at = table + ints[group + hit_at[h]] * knots + cell
+                value_of[h] += share_ * (floats[at] + (part_of[h] - np.float32(cell)) * (floats[at + 1] - floats[at]))
         total = 0.0
         for h in range(n_hit):
-            # A voxel that is never hit at these energies, made so by the number of hits, counts for little.
-            value_of[h] = math.exp(value_of[h] / sum_w[h]) if sum_w[h] > 0.0 else np.float32(1e-6)
+            value_of[h] = math.exp(value_of[h])
             total += value_of[h]
         dipole = ints[d[_DIPOLE] + g]
         if dipole >= 0 and d[_TILT] and n_hit >= 3:
@@ -494,17 +488,32 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
             d[place] = put(ints, values, np.int64)
         n_voxels = binning.n_voxels
         mean, root = model.factors.posterior(np.arange(n_voxels, n_voxels + n_features))
+        in_group = model.counts[:, None] * np.bincount(model.group)
         for place, numbers in (
-            (_LN_E, c.ln_e), (_ZERO_F, c.zero), (_QUANT_F, _feature_tables(c)), (_COP_V, c.factors),
+            (_LN_E, c.ln_e), (_RATE_F, _rates(c.zero, model.counts[:, None])),
+            (_QUANT_F, _feature_tables(c)), (_COP_V, c.factors),
             (_COP_D, np.ones(n_features) if alone else c.unique), (_COEFF, c.waves), (_SCALE, c.scale),
             (_MEAN, mean.T), (_ROOT, root.T), (_LOAD, model.factors.loadings[:n_voxels][order].T),
-            (_WIDTH, np.sqrt(model.factors.unique[:n_voxels][order])), (_ZERO_V, model.zero),
+            (_WIDTH, np.sqrt(model.factors.unique[:n_voxels][order])), (_RATE_V, _rates(model.zero, in_group)),
             (_QUANT_V, model.quantiles), (_COS, np.cos(angle)), (_SIN, np.sin(angle)),
             (_BLUR, [settings.blur if settings.copula == "empirical" else 1.0]),
         ):  # fmt: skip
             d[place] = put(floats, numbers, np.float32)
         d[_SCORES] = put(scores, c.scores, np.int8)
     return _Pack(directory, np.concatenate(ints), np.concatenate(floats), np.concatenate(scores))
+
+
+def _rates(zero: npt.NDArray[np.float64], n: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return ln(-ln p0), the form in which probabilities of being empty are interpolated.
+
+    -ln p0 is the mean number of independent deposits that would leave a voxel empty so often: a power of the energy,
+    nearly. None empty of n, or all, stand for three tenths of one, unless it is so at all energies.
+    """
+    clipped = np.clip(zero, 0.3 / n, 1.0 - 0.3 / n)
+    rate = np.log(-np.log(clipped))
+    rate[:, (zero <= 0.0).all(axis=0)] = 2.0 * _ALWAYS
+    rate[:, (zero >= 1.0).all(axis=0)] = -20.0
+    return np.asarray(rate, dtype=np.float64)
 
 
 def _feature_tables(model: copula.Copula) -> npt.NDArray[np.float32]:

@@ -73,6 +73,10 @@ def _print(facts: dict[str, Any], console: Console) -> None:
             console.print(table)
             for a, b, rho in component["strong_correlations"]:
                 console.print(f"    correlation of {a} and {b}: {rho:+.3f}")
+        for name, tables in part["tables"].items():
+            console.print(f"  tables of {name}  {tables['bytes'] / 1e6:.2f} MB")
+            for note in tables["notes"]:
+                console.print(f"    {note}", soft_wrap=True)
     if facts["corrections"]:
         from fastparam.workflow.report import correction_cells
 

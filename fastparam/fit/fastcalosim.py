@@ -110,7 +110,35 @@ def fit(
         "mirrored_layers": [int(f.sum()) for f in shapes.folded.T],
         "left_out": energies.left_out(quantities, points, energy) if left_out else [],
     }
+    settings["notes"] = _notes(settings, model, geometry.n_layers)
     return Tables(arrays, settings)
+
+
+def _notes(settings: dict[str, Any], model: energies.Energies, n_layers: int) -> list[str]:
+    """Say in words what was fitted and how it was chosen."""
+    laws = model.marginals
+    layers = settings["radial_function_in_layers"]
+    notes = [
+        f"energies: {len(laws.kind)} quantities ({n_layers} layers) at {len(laws.ln_e)} energies, {model.n_bins} bins"
+        f" of the leading component; correlations share showers over {model.width:g} in ln E, and bins"
+        f" {100 * model.share:.0f} % of them",
+        f"quantile functions of {settings['quantile_knots']} knots, {settings['quantile_deviation']:.2f}/sqrt(n) from"
+        " the showers' own at most (0.3 are allowed)",
+        "radial function preferred to histograms in "
+        + (f"{len(layers)} of {n_layers} layers: {', '.join(map(str, layers))}" if layers else "no layer"),
+        "mirror symmetric in e1, e2, under their exchange: "
+        + ", ".join(str(n) for n in settings["mirrored_layers"])
+        + f" of {n_layers} layers",
+    ]
+    rows = settings["left_out"]
+    if rows:
+        mean, width = (max(rows, key=lambda r: abs(r[c])) for c in ("mean", "width"))
+        notes.append(
+            f"a left-out inner energy is predicted to {mean['mean']:+.2f} +- {mean['mean_error']:.2f} % in the mean"
+            f" ({mean['energy'] / 1000:.4g} GeV) and {width['width']:+.1f} +- {width['width_error']:.1f} % in the width"
+            f" ({width['energy'] / 1000:.4g} GeV)"
+        )
+    return notes
 
 
 def _exponent(geometry: Geometry, components: dict[str, Fit], energy: Floats) -> Floats:

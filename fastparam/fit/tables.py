@@ -20,7 +20,8 @@ class Tables:
     arrays : dict of str to array
         Numbers of any type and shape, as compact as their precision allows: they are most of a tune's file.
     settings : dict
-        What else is needed to use them; JSON values only.
+        What else is needed to use them; JSON values only. "notes" are what the reader of the report should know, in
+        words.
     """
 
     arrays: dict[str, npt.NDArray[Any]]
@@ -28,6 +29,11 @@ class Tables:
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         return self.arrays[name]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the report should know, in words."""
+        return tuple(self.settings.get("notes", ()))
 
     @property
     def nbytes(self) -> int:

@@ -74,8 +74,13 @@ def fit_sections(tune: Tune) -> tuple[Section, ...]:
                 + "."
                 if part.sparse
                 else ""
+            )
+            + "".join(f"\n\n{note}." for tables in part.tables.values() for note in tables.notes),
+            tables=(
+                _status_table(part),
+                *_left_out_tables(part),
+                *(_parameter_table(n, f) for n, f in part.components.items() if f.names),
             ),
-            tables=(_status_table(part), *(_parameter_table(n, f) for n, f in part.components.items() if f.names)),
             figures=_figures(tune, part),
             folded=True,
         )
@@ -167,6 +172,22 @@ def _status_table(part: SliceTune) -> Table:
         ("component", "valid", "accurate", "at limit", "chi2 / ndf", "p-value"),
         tuple(rows),
         "A small p-value says that the law does not describe the energy points within their errors",
+    )
+
+
+def _left_out_tables(part: SliceTune) -> tuple[Table, ...]:
+    """How well energy points are predicted without their showers, where a recipe has measured it."""
+    columns = ("mean", "width", "layer")
+    return tuple(
+        Table(
+            ("left out / GeV", "mean / %", "width / %", "worst share of a layer / % of the total"),
+            tuple(
+                (f"{r['energy'] / 1000:.4g}", *(f"{r[c]:+.2f} +- {r[f'{c}_error']:.2f}" for c in columns)) for r in rows
+            ),
+            "Energies predicted from the others, against their own training showers and their errors",
+        )
+        for tables in part.tables.values()
+        if (rows := tables.settings.get("left_out"))
     )
 
 

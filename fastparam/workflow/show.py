@@ -65,6 +65,10 @@ def _slice(part: SliceTune) -> dict[str, Any]:
             }
             for name, fit in part.components.items()
         },
+        "tables": {
+            name: {"bytes": tables.nbytes, "settings": tables.settings, "notes": list(tables.notes)}
+            for name, tables in part.tables.items()
+        },
     }
 
 

@@ -32,6 +32,7 @@ from fastparam.geometry.detector import Geometry
 from fastparam.summary import Summary, summarise_sample
 from fastparam.summary.file import load_summary, save_summary
 from fastparam.summary.points import energy_points
+from fastparam.summary.shower_start import shower_start
 from fastparam.tunes.file import save_tune
 from fastparam.tunes.fitting import fit_tune
 from fastparam.tunes.recipe import load_recipe
@@ -176,7 +177,7 @@ def table(
         cells.append("–" if c is None else f"{c.value:.3f} ± {c.error:.3f} ({c.pull:+.1f})")
         tests = [ks(quantities(j)[name], quantities(s)[name]) for name in ("total", "depth")]
         if start:
-            tests.append(ks(starts(geometry, j)[:, None], starts(geometry, s)[:, None]))
+            tests.append(ks(*(shower_start(v.layer_energy, geometry).astype(float) for v in (j, s))))
         p_values += tests
         cells.append(", ".join(f"{v:.2g}" for v in tests))
         lines.append("| " + " | ".join(cells) + " |")
@@ -203,17 +204,6 @@ def table(
 def ks(a: np.ndarray, b: np.ndarray) -> float:
     """p-value of two samples."""
     return float(ks_2samp(a[np.isfinite(a)], b[np.isfinite(b)]).pvalue)
-
-
-def starts(geometry: Geometry, showers: Summary) -> np.ndarray:
-    """First layer with more than 3 MIP in it and in each of the next two; the number of layers where there is none.
-
-    A minimum-ionising particle is taken to lose 2 MeV cm2/g in polystyrene of 1.06 g/cm3.
-    """
-    mip = 0.2 * 1.06 * (geometry.layer_to - geometry.layer_from)
-    above = showers.layer_energy > 3.0 * mip
-    run = above[:, :-2] & above[:, 1:-1] & above[:, 2:]
-    return np.where(run.any(axis=1), run.argmax(axis=1), geometry.n_layers).astype(float)
 
 
 def prepared(data: Path, name: str, cache: Path | None) -> tuple[Geometry, Summary]:

@@ -8,7 +8,8 @@ function of ln E:
    zeros are an atom: their scores are drawn below the atom's edge *given the other quantities* (Gibbs sampling of the
    truncated normal law), so that layers that are empty together stay so;
 2. the leading principal component of the scores, pointing to deeper showers at every energy, cuts the showers of each
-   energy in bins of equal numbers;
+   energy in bins of equal numbers. Hadrons in detectors of many layers have bins of the layer in which they start
+   instead (`Starts`), one of them for those that do not;
 3. within a bin: how the scores are distributed (tables h), and the correlation matrix of what is Gaussian then, as a
    Cholesky factor. An energy point borrows showers from its neighbours, a bin correlations from all bins; how much is
    chosen by how well correlations of left-out showers are predicted.
@@ -20,6 +21,7 @@ without its showers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +71,8 @@ _RIDGE = 2e-3
 #: Showers that support the tables of a bin.
 _SUPPORT = 20.0
 
-_CALIBRATION_SHOWERS = 10_000
+#: Showers drawn per energy point to calibrate; numbers of quantities squared take their time.
+_CALIBRATION_SHOWERS, _CALIBRATION_WORK = 10_000, 10_000_000
 _CALIBRATION_ROUNDS = 6
 
 
@@ -89,6 +92,12 @@ class Energies:
         h, scores within all showers at scores within a bin, from -SCORE_MAX to SCORE_MAX in equal steps.
     factor : float64 array (P, B, m, m)
         Cholesky factors.
+    probability : float64 array (P, B)
+        Of the bins.
+    first : int64 array (B + 1,)
+        First start of each bin, and the number of layers; empty if bins are quantiles of the leading component.
+    threshold : float64 array (L,)
+        Energies in MeV that a layer must exceed where a shower starts.
     width, share : float
         What was chosen: width in ln E, share of the pooled correlations.
     names : tuple of str (m,)
@@ -100,6 +109,9 @@ class Energies:
     edges: Floats
     score: Floats
     factor: Floats
+    probability: Floats
+    first: Ints
+    threshold: Floats
     width: float
     share: float
     names: tuple[str, ...]
@@ -119,6 +131,9 @@ class Energies:
             "energies_edges": self.edges.astype(np.float32),
             "energies_score": np.round(self.score * 4096.0).astype(np.int16),
             "energies_factor": self.factor[:, :, low[0], low[1]].astype(np.float32),
+            "energies_probability": self.probability,
+            "energies_first": self.first,
+            "energies_threshold": self.threshold,
             "energies_chosen": np.array([self.width, self.share]),
             "energies_names": np.array([name.encode() for name in self.names]),
             "energies_layers": np.array([self.n_layers]),
@@ -139,11 +154,37 @@ class Energies:
             tables["energies_edges"].astype(np.float64),
             np.ascontiguousarray(tables["energies_score"].astype(np.float64) / 4096.0),
             factor,
+            tables["energies_probability"].astype(np.float64),
+            tables["energies_first"].astype(np.int64),
+            tables["energies_threshold"].astype(np.float64),
             width,
             share,
             tuple(name.decode() for name in tables["energies_names"]),
             int(tables["energies_layers"][0]),
         )
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Where n showers start.
+
+    Attributes
+    ----------
+    layer : int64 array (n,)
+        -1 for those that do not start.
+    threshold : float64 array (L,)
+        Energies in MeV that a layer and the two behind it must exceed.
+    """
+
+    layer: Ints
+    threshold: Floats
+
+    def first_of_bins(self) -> Ints:
+        """First start of each bin, and the number of layers: bins that widen with depth, whatever the showers."""
+        edges = [-1, 0]
+        while edges[-1] < len(self.threshold):
+            edges.append(min(edges[-1] + 1 + edges[-1] // 2, len(self.threshold)))
+        return np.array(edges, dtype=np.int64)
 
 
 def quantities_of(geometry: Geometry, showers: Summary, factors: Floats | None = None) -> Quantities:
@@ -197,7 +238,13 @@ def _depths(showers: Summary, thick: Ints) -> Floats:
 
 
 def fit(
-    quantities: Quantities, points: EnergyPoints, energy: Floats, *, n_bins: int, n_layers: int
+    quantities: Quantities,
+    points: EnergyPoints,
+    energy: Floats,
+    *,
+    n_bins: int,
+    n_layers: int,
+    starts: Starts | None = None,
 ) -> tuple[Energies, Ints]:
     """Fit distributions, bins and correlations; return the model and the bin of every shower (n,).
 
@@ -212,6 +259,8 @@ def fit(
     n_bins : int
         Bins of the leading component.
     n_layers : int
+    starts : Starts, optional
+        Take bins of starts instead.
 
     Raises
     ------
@@ -224,8 +273,15 @@ def fit(
     laws, residual = marginals.fit(quantities, points, energy)
     g, correlation = scores_of(quantities, laws, residual, points)
     direction = _directions(correlation, n_layers)
-    n_bins = int(np.clip(n_bins, 1, max(1, len(g) // 30)))
-    bin_, edges = bins_of(np.einsum("ij,ij->i", g, direction[points.point]), points, n_bins)
+    first, threshold = np.empty(0, dtype=np.int64), np.zeros(n_layers)
+    if starts is None:
+        n_bins = n_bins if len(g) >= 30 * n_bins else 1
+        bin_, edges = bins_of(np.einsum("ij,ij->i", g, direction[points.point]), points, n_bins)
+    else:
+        first, threshold = starts.first_of_bins(), starts.threshold
+        n_bins = len(first) - 1
+        bin_ = np.searchsorted(first, starts.layer, side="right") - 1
+        edges = np.zeros((len(points), 0))
     inner = _inner_scores(g, bin_, points, n_bins)
     layers = layer_energies(quantities.values, n_layers)
     width = _choose_width(layers, points)
@@ -235,8 +291,28 @@ def fit(
     weights = neighbour_weights(np.log(points.energy), counts, width, 0.0) * counts
     matrices = np.array([_pearson(layers[points.point == p]) for p in range(len(points))])
     target = np.einsum("pq,qij->pij", weights / weights.sum(axis=1, keepdims=True), matrices)
-    model = Energies(laws, direction, edges, score, factor, width, share, quantities.names, n_layers)
-    return calibrate(model, target), bin_
+    number = np.array([np.bincount(bin_[points.point == p], minlength=n_bins) for p in range(len(points))])
+    probability = number * 1.0 if starts is not None else np.full(number.shape, 1.0)
+    probability /= probability.sum(axis=1, keepdims=True)
+    model = Energies(
+        laws, direction, edges, score, factor, probability, first, threshold, width, share, quantities.names, n_layers
+    )
+    centre = quantities.values[:, 1 : n_layers + 1] @ np.arange(n_layers)
+    shares = np.nan_to_num(quantities.values[:, 1 : n_layers + 1])
+    means = np.array([shares[points.point == p].mean(axis=0) for p in range(len(points))])
+    return calibrate(model, target, means, _widths_of_points(centre, points)), bin_
+
+
+def _widths_of_points(x: Floats, points: EnergyPoints) -> Floats:
+    """Return the standard deviation of x at every energy point, smooth in ln E, (P,)."""
+    ln_width, error = np.zeros(len(points)), np.full(len(points), np.inf)
+    for p in range(len(points)):
+        own = x[(points.point == p) & np.isfinite(x)]
+        if len(own) > 4 and own.std() > 0:
+            kurtosis = float(((own - own.mean()) ** 4).mean() / own.var() ** 2)
+            ln_width[p], error[p] = np.log(own.std(ddof=1)), np.sqrt(max(kurtosis - 1.0, 0.5) / (4.0 * len(own)))
+    ln_e = np.log(points.energy)
+    return np.asarray(np.exp(marginals.smooth_law(ln_e, ln_width, error, ln_e)))
 
 
 def layer_energies(values: Floats, n_layers: int) -> Floats:
@@ -450,6 +526,12 @@ def _tables(
         mixed, number = np.zeros((n_bins, m, m)), np.zeros(n_bins)
         for b in range(n_bins):
             rows = np.flatnonzero((bin_ == b) & (w > 0))
+            if len(rows) < 5:  # a bin that hardly occurs here: whatever there is of it
+                w = np.where(bin_ == b, np.maximum(w, 1e-3), w)
+                rows = np.flatnonzero(bin_ == b)
+            if not len(rows):
+                score[p, b] = knots
+                continue
             z = np.empty((len(rows), m))
             for j in range(m):
                 table = table_of(g[rows, j], w[rows], knots) if n_bins > 1 else knots
@@ -475,26 +557,28 @@ def draw(model: Energies, energy: Floats, *, seed: int, index: Ints | None = Non
     number = np.arange(len(energy), dtype=np.int64) if index is None else index
     out, bin_ = np.empty((len(energy), len(laws.kind))), np.empty(len(energy), dtype=np.int64)
     _draw(
-        seed, number, ln_e, laws.ln_e, model.factor, model.score, laws.zero, laws.shape, location, ln_scale, laws.kind,
-        model.n_layers, SCORE_MAX, marginals.Z_MAX, out, bin_,
+        seed, number, energy, laws.ln_e, model.probability, model.first, model.threshold, model.factor, model.score,
+        laws.zero, laws.shape, location, ln_scale, laws.kind, model.n_layers, SCORE_MAX, marginals.Z_MAX, out, bin_,
     )  # fmt: skip
     return out, bin_
 
 
 @kernel
 def _draw(
-    seed: Any, index: Any, ln_e: Any, points: Any, factor: Any, score: Any, zero: Any, shape: Any, location: Any,
-    ln_scale: Any, kind: Any, n_layers: Any, score_max: Any, shape_max: Any, out: Any, bin_: Any,
+    seed: Any, index: Any, energy: Any, points: Any, probability: Any, first: Any, threshold: Any, factor: Any,
+    score: Any, zero: Any, shape: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, score_max: Any,
+    shape_max: Any, out: Any, bin_: Any,
 ) -> None:  # fmt: skip
     work, two, two_s = np.empty((2, len(kind))), np.zeros((2, len(kind))), np.zeros((2, len(kind)))
     member, weight, slot = np.zeros(4, dtype=np.int64), np.zeros(4), np.array([0, 1, 2, 3])
     slices = np.array([1.0, 0.0])
     for i in range(len(index)):
         below = 0
-        while below < len(points) - 2 and points[below + 1] <= ln_e[i]:
+        ln_e = math.log(energy[i])
+        while below < len(points) - 2 and points[below + 1] <= ln_e:
             below += 1
         above = min(below + 1, len(points) - 1)
-        w = (ln_e[i] - points[below]) / (points[above] - points[below]) if above > below else 0.0
+        w = (ln_e - points[below]) / (points[above] - points[below]) if above > below else 0.0
         w = min(max(w, 0.0), 1.0)
         member[0], member[1] = below, above
         slot[0] = below % 2
@@ -503,12 +587,14 @@ def _draw(
         for j in range(len(kind)):
             two[0, j], two_s[0, j] = location[i, j], ln_scale[i, j]
         bin_[i] = draw1(
-            seed, index[i], slot, member, weight, factor, score, score_max, zero, shape, shape_max, slices, two, two_s,
-            kind, n_layers, work, out[i],
+            seed, index[i], energy[i], slot, member, weight, probability, first, threshold, factor, score, score_max,
+            zero, shape, shape_max, slices, two, two_s, kind, n_layers, work, out[i],
         )  # fmt: skip
 
 
-def calibrate(model: Energies, correlation: Floats, *, seed: int = 3) -> Energies:
+def calibrate(
+    model: Energies, correlation: Floats, mean_share: Floats, centre_width: Floats, *, seed: int = 3
+) -> Energies:
     """Make the showers that are drawn have the distributions of shares and the correlations that were fitted.
 
     Scaling shares to a sum of 1 changes their distributions a little, and a Gaussian copula in bins has the
@@ -520,15 +606,20 @@ def calibrate(model: Energies, correlation: Floats, *, seed: int = 3) -> Energie
     model : Energies
     correlation : float64 array (P, L, L)
         Wanted correlation matrices of the layers' energies.
+    mean_share : float64 array (P, L)
+        Wanted mean shares.
+    centre_width : float64 array (P,)
+        Wanted standard deviation of a shower's mean layer: small errors of many correlations add up in it.
     """
     wanted, n_layers = model.marginals, model.n_layers
     knots = np.linspace(-marginals.Z_MAX, marginals.Z_MAX, wanted.shape.shape[2])
-    shape, factor = wanted.shape.copy(), model.factor.copy()
+    shape, factor, shift = wanted.shape.copy(), model.factor.copy(), np.zeros(wanted.shape.shape[:2])
     inner = slice(1, n_layers + 1)
+    n_drawn = int(np.clip(_CALIBRATION_WORK / shape.shape[1] ** 2, 3000, _CALIBRATION_SHOWERS))
     for round_ in range(_CALIBRATION_ROUNDS):
         current = replace(model, marginals=replace(wanted, shape=shape.copy()), factor=factor.copy())
         for p in range(len(wanted.ln_e)):
-            drawn, bin_ = draw(current, np.full(_CALIBRATION_SHOWERS, np.exp(wanted.ln_e[p])), seed=seed + round_)
+            drawn, bin_ = draw(current, np.full(n_drawn, np.exp(wanted.ln_e[p])), seed=seed + round_)
             for j in range(1, n_layers + 1):
                 location = np.interp(wanted.ln_e[p], wanted.grid, wanted.location[:, j])
                 scale = np.exp(np.interp(wanted.ln_e[p], wanted.grid, wanted.ln_scale[:, j]))
@@ -539,20 +630,35 @@ def calibrate(model: Energies, correlation: Floats, *, seed: int = 3) -> Energie
                 # Where draws are too rare to tell, the correction is that of the last knot that has some.
                 used = np.clip(knots, *special.ndtri([30.0 / n, 1 - 30.0 / n]))
                 found = np.interp(used, special.ndtri((np.arange(n) + 0.5) / n), (np.log(x) - location) / scale)
-                moved = shape[p, j] + 0.7 * (np.interp(used, knots, wanted.shape[p, j]) - found)
-                shape[p, j] = np.maximum.accumulate(np.clip(moved, wanted.shape[p, j] - 1.0, wanted.shape[p, j] + 1.0))
+                mean = float(drawn[:, j].mean())
+                if mean_share[p, j - 1] > 0 and round_ > 0:
+                    shift[p, j] += 0.7 * np.clip(np.log(mean_share[p, j - 1] / mean), -0.3, 0.3) / scale
+                    shift[p, j] = np.clip(shift[p, j], -0.5, 0.5)
+                target = wanted.shape[p, j] + shift[p, j]
+                moved = shape[p, j] + 0.7 * (np.interp(used, knots, target) - found)
+                shape[p, j] = np.maximum.accumulate(np.clip(moved, target - 1.0, target + 1.0))
             x = layer_energies(drawn, n_layers)
             missing = correlation[p] - _pearson(x)
             # Bins hold part of the correlation by their means; the rest is theirs to change.
             spread = x.std(axis=0)
-            within = np.sqrt(np.mean([x[bin_ == b].var(axis=0) for b in range(model.n_bins)], axis=0))
+            within = np.sqrt(sum(x[bin_ == b].var(axis=0) * np.mean(bin_ == b) for b in np.unique(bin_)))
             gain = np.minimum(spread / np.maximum(within, 1e-12), 2.0)
             step = np.zeros(factor.shape[2:])
-            step[inner, inner] = 0.7 * missing * np.outer(gain, gain)
+            step[inner, inner] = 0.7 * (missing + _towards(drawn[:, inner], centre_width[p])) * np.outer(gain, gain)
             np.fill_diagonal(step, 0.0)
             for b in range(model.n_bins):
                 factor[p, b] = np.linalg.cholesky(_positive(factor[p, b] @ factor[p, b].T + step))
     return replace(model, marginals=replace(wanted, shape=shape), factor=factor)
+
+
+def _towards(share: Floats, width: float) -> Floats:
+    """Smallest change of the correlations of shares (n, L) that gives the mean layer a standard deviation."""
+    layer = np.arange(share.shape[1])
+    centre = share @ layer
+    lever = (layer - centre.mean()) * share.std(axis=0)
+    square = np.outer(lever, lever)
+    np.fill_diagonal(square, 0.0)
+    return np.asarray(square * (width**2 - centre.var()) / max(float((square**2).sum()), 1e-300))
 
 
 def _positive(matrix: Floats) -> Floats:

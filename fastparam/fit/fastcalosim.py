@@ -17,9 +17,12 @@ import numpy.typing as npt
 
 from fastparam.errors import FitError
 from fastparam.fit import energies, lateral, longitudinal, modulation, radial
+from fastparam.fit.energies import Starts
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
+from fastparam.geometry.ionisation import mip_energy
 from fastparam.summary.points import energy_points
+from fastparam.summary.shower_start import COARSE, MIPS, shower_start
 from fastparam.summary.summarise import cell_depths
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ def fit(
     *,
     n_bins: int = 5,
     hit_weights: bool = False,
+    start_bins: bool = False,
     left_out: bool = True,
 ) -> Tables:
     """Fit the model to the showers of one particle and slice.
@@ -60,6 +64,8 @@ def fit(
         Bins of the leading component.
     hit_weights : bool
         Give hits the spectrum of the stored ones instead of equal energies.
+    start_bins : bool
+        In detectors of many layers, take bins of the layer in which showers start instead.
     left_out : bool
         Measure how well each inner energy point is predicted without it.
 
@@ -76,7 +82,10 @@ def fit(
     energy = showers.particles.energy
     points = energy_points(energy)
     quantities = energies.quantities_of(geometry, showers)
-    model, bin_ = energies.fit(quantities, points, energy, n_bins=n_bins, n_layers=geometry.n_layers)
+    starts = None
+    if start_bins and geometry.n_layers >= COARSE:
+        starts = Starts(shower_start(showers.layer_energy, geometry), MIPS * mip_energy(geometry))
+    model, bin_ = energies.fit(quantities, points, energy, n_bins=n_bins, n_layers=geometry.n_layers, starts=starts)
     hits = lateral.hits_of(showers.deposits)
     shapes = lateral.fit(
         geometry,
@@ -120,8 +129,8 @@ def _notes(settings: dict[str, Any], model: energies.Energies, n_layers: int) ->
     layers = settings["radial_function_in_layers"]
     notes = [
         f"energies: {len(laws.kind)} quantities ({n_layers} layers) at {len(laws.ln_e)} energies, {model.n_bins} bins"
-        f" of the leading component; correlations share showers over {model.width:g} in ln E, and bins"
-        f" {100 * model.share:.0f} % of them",
+        f" of {'the layer where showers start' if len(model.first) else 'the leading component'}; correlations share"
+        f" showers over {model.width:g} in ln E, and bins {100 * model.share:.0f} % of them",
         f"quantile functions of {settings['quantile_knots']} knots, {settings['quantile_deviation']:.2f}/sqrt(n) from"
         " the showers' own at most (0.3 are allowed)",
         "radial function preferred to histograms in "

@@ -70,7 +70,7 @@ class _Pair:
     models : tuple of Energies (2,)
     ln_e : tuple of float64 arrays
         Energy points of the slices.
-    factor, score, zero, shape : float64 arrays
+    probability, factor, score, zero, shape : float64 arrays
         As `shapes.binned_copula.draw1` takes them.
     kind : int64 array (m,)
     cumulative : float64 array (P, B, L, R)
@@ -93,6 +93,7 @@ class _Pair:
     slices: tuple[SliceTune, SliceTune]
     models: tuple[Energies, Energies]
     ln_e: tuple[Floats, Floats]
+    probability: Floats
     factor: Floats
     score: Floats
     zero: Floats
@@ -179,6 +180,7 @@ def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
         parts,
         models,
         (models[0].marginals.ln_e, models[1].marginals.ln_e),
+        np.concatenate([np.repeat(m.probability / (n_bins // m.n_bins), n_bins // m.n_bins, axis=1) for m in models]),
         np.concatenate([np.repeat(m.factor, n_bins // m.n_bins, axis=1) for m in models]),
         np.concatenate([np.repeat(m.score, n_bins // m.n_bins, axis=1) for m in models]),
         np.concatenate([m.marginals.zero for m in models]),
@@ -238,7 +240,8 @@ def _sample(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, seed:
     )
     drawn, bin_ = np.empty((n, len(pair.kind))), np.empty(n, dtype=np.int64)
     _draw(
-        seed, particles.index, pair.slots(member), member, share, pair.factor, pair.score, SCORE_MAX, pair.zero,
+        seed, particles.index, energy, pair.slots(member), member, share, pair.probability, pair.models[0].first,
+        pair.models[0].threshold, pair.factor, pair.score, SCORE_MAX, pair.zero,
         pair.shape, Z_MAX,
         np.stack([1.0 - weight, weight], axis=1), location, ln_scale, pair.kind, geometry.n_layers, drawn, bin_,
     )  # fmt: skip
@@ -306,15 +309,15 @@ def _depth_densities(tune: Tune, pair: _Pair, particles: Particles, weight: Floa
 
 @parallel_kernel
 def _draw(
-    seed: Any, index: Any, slot: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: Any, zero: Any,
-    shape: Any, shape_max: Any, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, out: Any,
-    bin_: Any,
+    seed: Any, index: Any, energy: Any, slot: Any, member: Any, weight: Any, probability: Any, first: Any,
+    threshold: Any, factor: Any, score: Any, score_max: Any, zero: Any, shape: Any, shape_max: Any, slice_weight: Any,
+    location: Any, ln_scale: Any, kind: Any, n_layers: Any, out: Any, bin_: Any,
 ) -> None:  # fmt: skip
     for i in prange(len(index)):
         work = np.empty((2, len(kind)))
         bin_[i] = draw1(
-            seed, index[i], slot[i], member[i], weight[i], factor, score, score_max, zero, shape, shape_max,
-            slice_weight[i], location[i], ln_scale[i], kind, n_layers, work, out[i],
+            seed, index[i], energy[i], slot[i], member[i], weight[i], probability, first, threshold, factor, score,
+            score_max, zero, shape, shape_max, slice_weight[i], location[i], ln_scale[i], kind, n_layers, work, out[i],
         )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Gaussian copula in bins of a leading component: how the quantities of a shower are drawn together.
+"""Gaussian copula in bins of showers: how the quantities of a shower are drawn together.
 
-A shower lies in one of B equally probable bins. In bin b, with z ~ N(0, C_b(E)),
+A shower lies in bin b with the probability pi_b(E). There, with z ~ N(0, C_b(E)),
 
     g_i = h_bi(z_i; E)                    score of quantity i among all showers of this energy
     x_i = 0                               if Phi(g_i) <= p0_i(E)
@@ -14,6 +14,9 @@ with independent normal vectors n_k, z = sum_k sqrt(w_k) L_k n_k has the correla
 
 Quantities are numbered: 0 the total (`kind` 2), 1 to L the layers' shares of it (0), then depths inside thick layers
 (1). Shares are scaled to add up to 1, so that the layers add up to the total.
+
+Bins may be *starts*: ranges of the layer in which a shower starts, the first with more than a threshold in it and in
+each of the next two (-1: none). Then z is drawn again until the shower does start in its bin.
 """
 
 from __future__ import annotations
@@ -21,14 +24,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from fastparam._numba import kernel
 from fastparam.random import normal, stream, uniform
 from fastparam.shapes.normal import normal_cdf1, normal_ppf1
 
-__all__ = ["draw1", "lookup1"]
+__all__ = ["draw1", "lookup1", "start1"]
 
 #: Purposes of random streams: the bin, and the normal numbers of slot 0.
 _BIN, _NORMALS = 1, 16
+
+#: How often a shower is drawn that does not start in its bin.
+_TRIES = 60
 
 #: Smallest total: a shower that is not empty holds some energy.
 _FLOOR = 1e-7
@@ -48,10 +56,24 @@ def lookup1(table: Any, z: float, z_max: float) -> Any:
 
 
 @kernel
+def start1(out: Any, n_layers: int, scale: float, threshold: Any) -> int:
+    """First layer with more than its threshold in it and in each of the next two; -1 for none.
+
+    Layers hold ``out[1:n_layers + 1]`` times `scale` MeV.
+    """
+    run = 0
+    for i in range(n_layers):
+        run = run + 1 if out[i + 1] * scale > threshold[i] else 0
+        if run == 3:
+            return i - 2
+    return -1
+
+
+@kernel
 def draw1(
-    seed: Any, index: Any, slot: Any, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any,
-    shape: Any, shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any,
-    out: Any,
+    seed: Any, index: Any, energy: float, slot: Any, member: Any, weight: Any, probability: Any, first: Any,
+    threshold: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any, shape_max: float,
+    slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Draw the quantities of one shower and return its bin.
 
@@ -59,11 +81,19 @@ def draw1(
     ----------
     seed, index : int
         Of the shower's random streams.
+    energy : float
+        Kinetic, MeV.
     slot : int64 array (4,)
         0 to 3, one for each member: names the stream of its normal numbers. An energy point keeps its slot on either
         side of it, so that a shower of given seed and index moves continuously with its energy.
     member, weight : int64 and float64 arrays (4,)
         Rows of the tables (energy points; two per slice, those of slice s at 2 s and 2 s + 1) and their weights.
+    probability : float64 array (P, B)
+        Of the bins.
+    first : int64 array (B + 1,)
+        First start of each bin, and the number of layers; empty if bins are no starts.
+    threshold : float64 array (L,)
+        In MeV; see `start1`.
     factor : float64 array (P, B, m, m)
         Cholesky factors of the correlation matrices.
     score : float64 array (P, B, m, K)
@@ -81,18 +111,53 @@ def draw1(
     out : float64 array (m,)
         Total as a fraction of the shower's energy, shares of the layers, depths inside layers.
     """
-    m = len(kind)
     n_bins = factor.shape[1]
-    b = min(int(uniform(stream(seed, index, _BIN)) * n_bins), n_bins - 1)
+    left = uniform(stream(seed, index, _BIN))
+    b = 0
+    while b < n_bins:
+        p = 0.0
+        for k in range(4):
+            if weight[k] > 0.0:
+                p += weight[k] * probability[member[k], b]
+        if p > 0.0 and left < p:
+            break
+        left -= p
+        b += 1
+    if b == n_bins:  # probabilities add up to 1 but for rounding
+        b = n_bins - 1
+        while b > 0 and probability[member[0], b] <= 0.0:
+            b -= 1
+    states = np.empty((4, 2), dtype=np.uint64)
+    for k in range(4):
+        if weight[k] > 0.0:
+            states[k] = stream(seed, index, _NORMALS + slot[k])
+    for _ in range(_TRIES):
+        _draw_in_bin(
+            states, b, member, weight, factor, score, score_max, zero, shape, shape_max, slice_weight, location,
+            ln_scale, kind, n_layers, work, out,
+        )  # fmt: skip
+        if len(first) == 0:
+            break
+        start = start1(out, n_layers, out[0] * energy, threshold)
+        if first[b] <= start < first[b + 1]:
+            break
+    return b
+
+
+@kernel
+def _draw_in_bin(
+    states: Any, b: int, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any,
+    shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
+) -> None:  # fmt: skip
+    m = len(kind)
     for i in range(m):
         work[0, i] = 0.0
     for k in range(4):
         if weight[k] <= 0.0:
             continue
         root = math.sqrt(weight[k])
-        state = stream(seed, index, _NORMALS + slot[k])
         for i in range(m):
-            work[1, i] = normal(state)
+            work[1, i] = normal(states[k])
         for i in range(m):
             total = 0.0
             for j in range(i + 1):
@@ -144,4 +209,3 @@ def draw1(
         shares = 1.0
     for i in range(1, n_layers + 1):
         out[i] = out[i] / shares if shares > 0.0 and out[0] > 0.0 else 0.0
-    return b

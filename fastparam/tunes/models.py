@@ -98,6 +98,7 @@ def _fastcalosim(part: Slice) -> Fitted:
         components,
         n_bins=own.bins,
         hit_weights=own.hit_weights == "all" or (own.hit_weights == "hadrons" and hadron),
+        start_bins=own.start_bins and hadron,
         left_out=own.leave_out,
     )
     return Fitted({"fastcalosim": tables}, {})

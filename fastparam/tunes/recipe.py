@@ -62,6 +62,7 @@ class FastCaloSimSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bins: PositiveInt = 5
+    start_bins: bool = True
     hit_weights: Literal["hadrons", "all", "none"] = "hadrons"
     radial_function: bool = True
     leave_out: bool = True

@@ -285,3 +285,77 @@ def test_stored_tables_draw_the_same_showers(model: Energies) -> None:
     assert drawn(again, 5000.0, 2000) == pytest.approx(drawn(model, 5000.0, 2000), rel=5e-3, abs=1e-4)
     assert np.array_equal(drawn(again, 5000.0, 2000)[:, 0] > 0, drawn(twice, 5000.0, 2000)[:, 0] > 0)
     assert again.names == model.names
+
+
+# Starts of hadron showers
+
+
+def hadrons(energy: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (n, 20) in MeV of tracks that leave 1 MeV per layer until they start, exponentially, to shower."""
+    rng = np.random.default_rng(seed)
+    n, layers = len(energy), 20
+    start = np.floor(rng.exponential(6.0, n)).astype(int)
+    behind = np.arange(layers) - start[:, None]
+    shower = np.exp(-np.maximum(behind, 0) / 4.0) * rng.gamma(2.0, 0.5, (n, layers)) * (energy / 1000.0)[:, None] * 8.0
+    track = rng.gamma(12.0, 1 / 12.0, (n, layers))
+    return np.where(behind >= 0, track + shower, track), start
+
+
+THRESHOLD = np.full(20, 3.0)
+
+
+def run_starts(layer_energy: np.ndarray) -> np.ndarray:
+    """First of three layers in a row above the threshold, -1 for none; written apart from the kernel."""
+    found = np.full(len(layer_energy), -1)
+    for i, above in enumerate(layer_energy > THRESHOLD):
+        for k in range(18):
+            if above[k : k + 3].all():
+                found[i] = k
+                break
+    return found
+
+
+@pytest.fixture(scope="module")
+def hadron_model() -> tuple[Energies, np.ndarray, np.ndarray]:
+    energy = np.repeat([600.0, 2400.0], 1500)
+    layer, _ = hadrons(energy, 1)
+    total = layer.sum(axis=1)
+    names = ("total", *(f"layer {k}" for k in range(20)))
+    q = Quantities(np.column_stack([total / energy, layer / total[:, None]]), np.array([2] + [0] * 20), names)
+    starts = energies.Starts(run_starts(layer), THRESHOLD)
+    model, _ = energies.fit(q, energy_points(energy), energy, n_bins=5, n_layers=20, starts=starts)
+    return model, energy, layer
+
+
+def test_bins_of_starts_cover_every_start_once() -> None:
+    first = energies.Starts(np.array([-1]), THRESHOLD).first_of_bins()
+    assert first[0] == -1
+    assert first[1] == 0
+    assert first[-1] == 20
+    assert (np.diff(first) > 0).all()
+
+
+@pytest.mark.parametrize("energy", [600.0, 2400.0])
+def test_showers_start_where_those_of_training_do(
+    hadron_model: tuple[Energies, np.ndarray, np.ndarray], energy: float
+) -> None:
+    model, incident, layer = hadron_model
+    x, bin_ = energies.draw(model, np.full(6000, energy), seed=4)
+    drawn_starts = run_starts(energies.layer_energies(x, 20) * energy)
+    truth = run_starts(layer[incident == energy])
+    table = np.array([np.bincount(np.searchsorted(model.first, s, side="right") - 1, minlength=len(model.first) - 1)
+                      for s in (drawn_starts, truth)])  # fmt: skip
+    used = table.sum(axis=0) > 20
+    assert stats.chi2_contingency(table[:, used]).pvalue > LEVEL
+    inside = (model.first[bin_] <= drawn_starts) & (drawn_starts < model.first[bin_ + 1])
+    assert inside.mean() > 0.98
+
+
+def test_without_drawing_again_showers_would_not_start_in_their_bins(
+    hadron_model: tuple[Energies, np.ndarray, np.ndarray],
+) -> None:
+    model = hadron_model[0]
+    once = replace(model, first=np.empty(0, dtype=np.int64))
+    x, bin_ = energies.draw(once, np.full(6000, 600.0), seed=4)
+    found = run_starts(energies.layer_energies(x, 20) * 600.0)
+    assert ((model.first[bin_] <= found) & (found < model.first[bin_ + 1])).mean() < 0.9

@@ -58,7 +58,7 @@ def planar() -> tuple[Summary, Tune]:
 def block() -> tuple[Summary, Tune]:
     """Four thick layers."""
     geometry = handmade.detector("block")
-    showers = training(geometry, n=400)
+    showers = training(geometry, n=250)
     return showers, tune_of(geometry, (None, fastcalosim.fit(geometry, showers, {}, left_out=False)))
 
 
@@ -138,12 +138,12 @@ def test_total_and_layers_are_distributed_as_in_training(planar: tuple[Summary, 
 
 
 def test_depths_inside_thick_layers_are_distributed_as_in_training(block: tuple[Summary, Tune]) -> None:
-    """The mean depth of a whole shower: mean to 1 %, width to 6 % (1200 showers would scatter by 2 %)."""
+    """The mean depth of a whole shower: mean to 1 %, width to 12 % (250 showers scatter by 4.5 %)."""
     summary, tune = block
     geometry = tune.geometry
-    for energy in POINTS:
+    for energy in POINTS[1:]:
         truth = summary.take(summary.particles.energy == energy)
-        particles = beam(geometry, 4000, energy)
+        particles = beam(geometry, 1500, energy)
         showers = sampled(tune, particles)
         again = summarise_hits(geometry, particles, showers.hits, summary.binning)
         a, b = (s.depth_sums[:, 0] / s.visible for s in (again, truth))
@@ -259,8 +259,8 @@ def test_weights_of_hits_leave_the_mean_profile_alone(planar: tuple[Summary, Tun
     plain = _same_everywhere(planar[1], 20.0)
     w = np.exp(np.linspace(-4.0, 2.0, 33))
     wide = with_tables(plain, lateral_weights=np.log(w / w.mean())[None])
-    a, b = (share_inside(sampled(t, beam(t.geometry, 3000), seed=k), 8, 6.0) for k, t in enumerate((plain, wide)))
-    assert a.mean() == pytest.approx(b.mean(), abs=3.3 * np.hypot(a.std(), b.std()) / np.sqrt(3000))
+    a, b = (share_inside(sampled(t, beam(t.geometry, 1500), seed=k), 8, 6.0) for k, t in enumerate((plain, wide)))
+    assert a.mean() == pytest.approx(b.mean(), abs=3.3 * np.hypot(a.std(), b.std()) / np.sqrt(1500))
     spread = sampled(wide, beam(plain.geometry, 200)).hits.e
     assert spread.min() > 0
 
@@ -332,3 +332,27 @@ def test_between_two_slices_the_response_is_in_the_middle(barrel: Tune) -> None:
 def test_outside_the_range_is_refused(barrel: Tune, energy: float, eta: float) -> None:
     with pytest.raises(OutOfDomainError, match="outside"):
         sampled(barrel, beam(barrel.geometry, 1, energy=energy, eta=eta))
+
+
+# Modulation with phi
+
+
+def test_the_modulation_is_put_on_total_and_layers(barrel: Tune) -> None:
+    """First harmonic of 5 % on the total, of 20 % on what the first layer shares of it; the mean over phi stays."""
+    part = replace(barrel.slices[0], components={"modulation": handmade.modulation(total_a10=0.05, layer1_a10=0.2)})
+    tune = replace(barrel, geometry=handmade.detector("phased"), slices=(part,))
+    # Whole periods in equal steps, so that the waves of a flat response add up to 0.
+    psi = 2 * np.pi * np.arange(6000) / 200
+    particles = Particles.gun(pdg=22, energy=16_000.0, eta=0.22, phi=psi / 512)
+    showers = sampled(tune, particles)
+    plain = sampled(replace(tune, slices=(replace(part, components={}),)), particles)
+
+    def wave(values: np.ndarray, of: object = np.cos) -> float:
+        return float(2 * (values * of(psi)).mean() / values.mean())
+
+    share, flat = (e[:, 0] / e.sum(axis=1) for e in (layer_energy(showers), layer_energy(plain)))
+    assert wave(showers.visible) == pytest.approx(0.05, abs=0.003)
+    assert wave(showers.visible, np.sin) == pytest.approx(0.0, abs=0.003)
+    assert 0.1 < wave(share) - wave(flat) < 0.2  # shares add up to 1, which takes part of it back
+    assert wave(plain.visible) == pytest.approx(0.0, abs=0.003)
+    assert showers.visible.mean() == pytest.approx(plain.visible.mean(), rel=0.003)

@@ -31,7 +31,7 @@ from fastparam.tunes.fitting import fit_tune
 from fastparam.tunes.recipe import load_recipe
 
 #: Recipes of which a tune is made from toy showers, in both kinds of detectors.
-RECIPES = ("gflash", "library", "voxel", "fastcalosim", "hybrid")
+RECIPES = ("gflash", "library", "voxel", "fastcalosim", "hybrid", "mosaic")
 
 
 @dataclass(frozen=True)

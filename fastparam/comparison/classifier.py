@@ -116,9 +116,14 @@ def auc(
     return Auc(float(np.mean(areas)), float(np.sqrt(np.mean(variances) + training)), n, x.shape[1])
 
 
-def auc_high(reference: FeatureTable, candidate: FeatureTable, **options: Any) -> Auc:
+def auc_high(
+    reference: FeatureTable, candidate: FeatureTable, *, max_showers: int | None = None, seed: int = 1, **options: Any
+) -> Auc:
     """Tell samples apart by their scalar features; options as for `auc`."""
-    return auc(high_features(reference), high_features(candidate), **options)
+    n = min(len(reference), len(candidate), max_showers or len(reference))
+    rng = np.random.default_rng([seed, 7])
+    parts = [t if len(t) == n else t.take(np.sort(rng.permutation(len(t))[:n])) for t in (reference, candidate)]
+    return auc(*(high_features(part) for part in parts), seed=seed, **options)
 
 
 def auc_low(

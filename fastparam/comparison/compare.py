@@ -21,7 +21,7 @@ import numpy as np
 
 from fastparam.comparison.collect import VoxelCollector, group_binnings
 from fastparam.comparison.comparison import Candidate, Comparison
-from fastparam.comparison.extras import modulation_metrics, timing_metrics
+from fastparam.comparison.extras import modulation_distributions, modulation_metrics, timing_metrics
 from fastparam.comparison.judge_voxels import judge_voxels
 from fastparam.comparison.measurement import Measurement, measure
 from fastparam.comparison.metric import Metric
@@ -176,7 +176,10 @@ def compare(
         found,
         metrics=(*judged.metrics, *modulated, *timed),
         pictures=judged.pictures,
-        distributions=tuple(judged.distributions),
+        distributions=(
+            *judged.distributions,
+            *modulation_distributions(detector, full, summaries, found.points),
+        ),
     )
 
 

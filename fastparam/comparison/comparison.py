@@ -78,7 +78,7 @@ class Comparison:
     pictures : dict of str to Pictures
         Showers to draw per particle and slice; not part of JSON.
     distributions : tuple of Distribution
-        Features to draw, those in which a candidate differs most; not part of JSON.
+        Features to draw, those in which a candidate differs most, and the curves of a phi modulation.
     """
 
     reference: str
@@ -214,6 +214,7 @@ class Comparison:
             "verdicts": [_plain(v) for v in self.verdicts],
             "measurements": [_plain(m) for m in self.measurements],
             "metrics": [_plain(m) for m in self.metrics],
+            "distributions": [_plain(d) for d in self.distributions],
             "provenance": dict(self.provenance),
         }
 
@@ -253,6 +254,7 @@ class Comparison:
             left_out=tuple(document["left_out"]),
             provenance=document["provenance"],
             metrics=tuple(_metric(m) for m in document.get("metrics", ())),
+            distributions=tuple(_distribution(d) for d in document.get("distributions", ())),
         )
 
     def to_html(self, path: Path | str) -> None:
@@ -292,6 +294,11 @@ def _floats(values: list[float | None]) -> npt.NDArray[np.float64]:
 def _metric(m: dict[str, Any]) -> Metric:
     values: dict[str, Any] = {key: np.nan if value is None else value for key, value in m.items()}
     return Metric(**values)
+
+
+def _distribution(d: dict[str, Any]) -> Distribution:
+    values: dict[str, Any] = {key: value if isinstance(value, str) else _floats(value) for key, value in d.items()}
+    return Distribution(**values)
 
 
 def _measurement(m: dict[str, Any]) -> Measurement:

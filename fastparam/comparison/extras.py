@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastparam.comparison.distribution import Distribution
 from fastparam.comparison.metric import Metric
-from fastparam.comparison.modulation import Curve, difference, modulation
+from fastparam.comparison.modulation import N_BINS, Curve, difference, modulation
 from fastparam.comparison.points import Point
 from fastparam.comparison.timing import time_generator
 from fastparam.particles import Particles
@@ -18,7 +19,7 @@ from fastparam.summary import Summary
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
 
-__all__ = ["modulation_curves", "modulation_metrics", "timing_metrics"]
+__all__ = ["modulation_curves", "modulation_distributions", "modulation_metrics", "timing_metrics"]
 
 #: Fewer showers do not show an amplitude of a few per cent.
 _MIN_SHOWERS = 100
@@ -68,7 +69,7 @@ def modulation_metrics(
     full = modulation_curves(geometry, reference, points)
     found = []
     for name, summary in candidates.items():
-        own = modulation_curves(geometry, summary, points)
+        own = modulation_curves(geometry, summary, points) if full else {}
         for group, curves in full.items():
             for what, curve in curves.items() if group in own else ():
                 other = own[group][what].harmonic
@@ -79,6 +80,27 @@ def modulation_metrics(
                         "phi modulation", 100 * distance, 100 * error, 100 * curve.harmonic.error, np.nan, pull, "%",
                         f"amplitude {100 * other.amplitude:.2f} ± {100 * other.error:.2f} %, full simulation"
                         f" {100 * curve.harmonic.amplitude:.2f} ± {100 * curve.harmonic.error:.2f} %",
+                    )
+                )  # fmt: skip
+    return found
+
+
+def modulation_distributions(
+    geometry: Geometry, reference: Summary, candidates: Mapping[str, Summary], points: Sequence[Point]
+) -> list[Distribution]:
+    """Return the curves themselves: response over its mean in %, against the phase."""
+    full = modulation_curves(geometry, reference, points)
+    edges = np.linspace(0.0, 1.0, N_BINS + 1)
+    found = []
+    for name, summary in candidates.items():
+        own = modulation_curves(geometry, summary, points) if full else {}
+        for group, curves in full.items():
+            for what, curve in curves.items() if group in own else ():
+                other = own[group][what]
+                found.append(
+                    Distribution(
+                        name, group, f"modulation_{what}".replace(" ", "_"), edges, 100 * (curve.value - 1),
+                        100 * curve.error, 100 * (other.value - 1), 100 * other.error,
                     )
                 )  # fmt: skip
     return found

@@ -328,31 +328,41 @@ def _power(value: float, _: int) -> str:
 
 
 def distribution_figure(comparison: Comparison, d: Distribution) -> Figure:
-    """Draw the distribution of a feature in full simulation and a candidate, and their ratio below."""
+    """Draw the distribution of a feature in full simulation and a candidate, and their ratio below.
+
+    Of a phi modulation: the curves, and their difference.
+    """
     i = [c.name for c in comparison.candidates].index(d.candidate)
     low, high = d.edges[:-1], d.edges[1:]
     centre = 0.5 * (low + high)
+    curve = d.feature.startswith("modulation_")
     with mpl.rc_context(_STYLE):
         figure, main, lower = _panels()
         _histogram(main, low, high, d.reference, d.reference_error, comparison.reference)
         _points(main, centre, d.value, d.error, i, d.candidate, 1, line=False)
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = 100.0 * (d.value / d.reference - 1.0)
-            error = 100.0 * d.error / d.reference
-            band = 100.0 * d.reference_error / d.reference
-        known = d.reference_error < 0.5 * d.reference
+            scale = np.ones(len(centre)) if curve else 100.0 / d.reference
+            known = np.isfinite(d.reference) if curve else d.reference_error < 0.5 * d.reference
+            deviation, error = (d.value - d.reference) * scale, d.error * scale
+            band = d.reference_error * scale
         _band(lower, low[known], high[known], band[known])
-        _points(lower, centre[known], ratio[known], error[known], i, None, 1, line=False)
+        _points(lower, centre[known], deviation[known], error[known], i, None, 1, line=False)
         lower.axhline(0.0, color="black", linewidth=0.8)
-        main.set_title(d.feature, loc="left")
+        main.set_title(d.feature.replace("_", " ") if curve else d.feature, loc="left")
         main.set_title(d.group, loc="right")
-        main.set_ylabel("entries [%]")
-        lower.set_ylabel("cand./full − 1 [%]", fontsize=8.0)
-        lower.set_xlabel("log10 of voxel energy / threshold" if d.feature.startswith("spectrum") else d.feature)
+        main.set_ylabel("response / mean − 1 [%]" if curve else "entries [%]")
+        lower.set_ylabel("cand. − full [%]" if curve else "cand./full − 1 [%]", fontsize=8.0)
+        label = "log10 of voxel energy / threshold" if d.feature.startswith("spectrum") else d.feature
+        lower.set_xlabel("phi / pitch, modulo 1" if curve else label)
         if known.any():
-            largest = min(float(np.nanmax(np.abs(ratio[known]) + error[known])), 150.0)
-            lower.set_ylim(-1.15 * largest, 1.15 * largest)
-        main.set_ylim(0.0, 1.3 * max(float(d.reference.max()), float(d.value.max())))
+            largest = min(float(np.nanmax(np.abs(deviation[known]) + error[known])), 150.0)
+            lower.set_ylim(-1.15 * max(largest, 1e-9), 1.15 * max(largest, 1e-9))
+        highest = max(float(np.nanmax(d.reference + d.reference_error)), float(np.nanmax(d.value + d.error)))
+        if curve:
+            lowest = min(float(np.nanmin(d.reference - d.reference_error)), float(np.nanmin(d.value - d.error)))
+            main.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.35 * (highest - lowest))
+        else:
+            main.set_ylim(0.0, 1.3 * highest)
         for axes in (main, lower):
             axes.yaxis.set_label_coords(-0.145, 0.5)
         main.legend(loc="upper right", ncols=2, handlelength=1.4, columnspacing=1.0)

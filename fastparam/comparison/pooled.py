@@ -40,6 +40,10 @@ _TRAININGS = 2
 #: From this size on FPD and KPD are computed with the challenge's sample sizes.
 _CHALLENGE_SIZE = 10_000
 
+#: Showers of each sample that FPD, KPD and the search for near-duplicates see at most.
+_MEASURED = 50_000
+_SEARCHED = 20_000
+
 #: Share of a sample's energy in voxels below its threshold, where nothing else sets one.
 _BELOW = 5e-4
 
@@ -229,12 +233,15 @@ class PooledReference:
 
     def _distances(self, other: _Prepared) -> list[dict[str, Any]]:
         x = self._challenge_features
-        y = challenge_features(other.moments, other.sample, self.scale)
+        y = challenge_features(other.moments, other.sample, self.scale)[:_MEASURED].copy()
         a, b = self._halves
+        a, b = (half[half < len(x)] for half in (a, b))
         rows = []
         for name, function in (("fpd", _fpd), ("kpd", _kpd)):
             value, error, note = function(x, y)
-            floor = self._distance_floor.setdefault(name, function(x[a], x[b])[:2])
+            if name not in self._distance_floor:
+                self._distance_floor[name] = function(x[a], x[b])[:2]
+            floor = self._distance_floor[name]
             rows.append(
                 {
                     "name": name, "title": HEADLINES[name], "aspect": "as a whole", "value": value, "error": error,
@@ -245,28 +252,31 @@ class PooledReference:
 
     @cached_property
     def _challenge_features(self) -> Floats:
-        return challenge_features(self.full.moments, self.full.sample, self.scale)
+        return challenge_features(self.full.moments, self.full.sample, self.scale)[:_MEASURED].copy()
 
     @cached_property
     def _distance_floor(self) -> dict[str, tuple[float, float]]:
         return {}
 
     def _duplicates(self, candidate: VoxelSample) -> list[dict[str, Any]]:
+        candidate = candidate.take(slice(0, _SEARCHED))
         own = duplicates_within(candidate, self.threshold)
         rows = [_duplicates("duplicates", own, self._own_duplicates, growth=own.n / max(self._own_duplicates.n, 1))]
         if self.training is not None:
-            met = duplicates_between(candidate, self.training, self.threshold)
+            met = duplicates_between(candidate, self.training.take(slice(0, _SEARCHED)), self.threshold)
             rows.append(_duplicates("duplicates_training", met, self._training_duplicates, growth=1.0))
         return rows
 
     @cached_property
     def _own_duplicates(self) -> Duplicates:
-        return duplicates_within(self.full.sample, self.threshold)
+        return duplicates_within(self.full.sample.take(slice(0, _SEARCHED)), self.threshold)
 
     @cached_property
     def _training_duplicates(self) -> Duplicates:
         assert self.training is not None
-        return duplicates_between(self.full.sample, self.training, self.threshold)
+        return duplicates_between(
+            self.full.sample.take(slice(0, _SEARCHED)), self.training.take(slice(0, _SEARCHED)), self.threshold
+        )
 
     def _small(self, other: _Prepared, before: str = "") -> str:
         n = min(len(self.full.sample), len(other.sample))
@@ -291,7 +301,7 @@ def _challenge_row(name: str, s: Separation, title: str, note: str) -> dict[str,
 def _fpd(x: Floats, y: Floats) -> tuple[float, float, str]:
     n = min(len(x), len(y))
     if n >= _CHALLENGE_SIZE:
-        return (*fpd(x, y, min_samples=10_000, max_samples=50_000, batches=10 if x.shape[1] > 100 else 20), "")
+        return (*fpd(x, y, min_samples=10_000, max_samples=50_000, batches=5 if x.shape[1] > 100 else 20), "")
     small = max(n // 4, 2 * MIN_SHOWERS // 4)
     note = f"from {small} to {n} showers, the challenge has 10 000 to 50 000"
     return (*fpd(x, y, min_samples=small, max_samples=max(n, small + 1), batches=5 if x.shape[1] > 100 else 20), note)

@@ -16,6 +16,7 @@ from fastparam.comparison.observables import OBSERVABLES, Observable, by_name
 from fastparam.comparison.page import Cell, Figure, Page, Section, Status, Table, render, write_html
 from fastparam.comparison.report_metrics import (
     metric_sections,
+    modulation_sections,
     picture_sections,
     ranking_section,
     summary_sections,
@@ -87,6 +88,7 @@ def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
         _verdict_section(comparison),
         *comparison.extra,
         *picture_sections(comparison),
+        *modulation_sections(comparison),
         *ranking_section(comparison),
         *_particles_and_numbers(comparison),
     )

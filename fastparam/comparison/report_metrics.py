@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastparam.comparison.metric import Metric
     from fastparam.comparison.verdict import Number
 
-__all__ = ["metric_sections", "picture_sections", "ranking_section", "summary_sections"]
+__all__ = ["metric_sections", "modulation_sections", "picture_sections", "ranking_section", "summary_sections"]
 
 _WORST = 5
 
@@ -108,7 +108,7 @@ def _summary_table(comparison: Comparison, group: str) -> Table:
     best = {}
     for n in names:
         values = {c.name: abs(by_key[c.name, n].value) for c in comparison.candidates if (c.name, n) in by_key}
-        if len(values) > 1:
+        if len(set(values.values())) > 1:
             best[n] = min(values, key=lambda c: values[c])
     rows: list[tuple[Cell | str, ...]] = []
     floor: list[Cell | str] = ["full simulation against itself", "–"]
@@ -212,6 +212,17 @@ def picture_sections(comparison: Comparison) -> list[Section]:
             )
         )
     return found
+
+
+def modulation_sections(comparison: Comparison) -> list[Section]:
+    """Return the curves of the response against phi modulo the pitch, where the detector has such a modulation."""
+    figures = tuple(
+        distribution_figure(comparison, d) for d in comparison.distributions if d.feature.startswith("modulation_")
+    )
+    if not figures:
+        return []
+    text = "Response against phi modulo the pitch, all energies joined, each divided by its mean."
+    return [Section("Phi modulation", text=text, figures=figures, anchor="modulation")]
 
 
 # --- tables

@@ -17,8 +17,8 @@ The bins are quantiles of the reference, so no extreme shower moves them; the ou
 nothing falls outside; and a value that repeats (an empty layer) is a bin of its own.
 
 Errors are those of a bootstrap of showers within strata. A naive one carries the noise twice, so its fluctuations are
-put on a difference shrunk to the size that S supports: k^2 = S' / (S + floor) with S' = S^3 / (S^2 + var_0) where S is
-positive, so that an S within its own scatter at no difference, variance var_0, counts less than one well above it.
+put on a difference shrunk to the size that S supports: k^2 = S' / (S + floor) with S' = S^3 / (S^2 + 4 var_0) where S
+is positive, so that an S within twice its scatter at no difference, variance var_0, counts less than one above it.
 
 Sources: F. Topsoe, IEEE Trans. Inf. Theory 46 (2000) 1602 (triangular discrimination); B. Efron, Ann. Statist. 7
 (1979) 1; F. E. Satterthwaite, Biometrics Bull. 2 (1946) 110 (significance of a sum of squares).
@@ -344,7 +344,7 @@ def _estimate(p: Any, q: Any) -> _Estimate:
     noise = ea - eb
     null = (weight * noise**2).sum(axis=1) - floor
     spread = float(np.var(null, ddof=1))
-    true = max(value, 0.0) ** 3 / max(value**2 + spread, 1e-300)
+    true = max(value, 0.0) ** 3 / max(value**2 + 4.0 * spread, 1e-300)
     shrink = np.sqrt(true / max(raw, 1e-300))
     replicas = (weight * (shrink * (a - b) + noise) ** 2).sum(axis=1) - floor
     return _Estimate(value, raw, floor, replicas, null, int(np.count_nonzero(total)))

@@ -20,8 +20,10 @@ import numpy as np
 from fastparam.comparison.classifier import auc_high
 from fastparam.comparison.compare_voxels import compare_voxel_samples
 from fastparam.comparison.comparison import Comparison
+from fastparam.comparison.distances import wasserstein
 from fastparam.comparison.features import features_of
 from fastparam.comparison.findings import differs, findings, worst_of
+from fastparam.comparison.separation import separations
 from fastparam.comparison.voxel_files import transposed
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.geometry.load import load_geometry
@@ -152,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--splits", type=int, default=200)
+    parser.add_argument("--metric-splits", type=int, default=400)
     parser.add_argument("--auc-splits", type=int, default=40)
     options = parser.parse_args()
     binning = voxels_of(load_geometry("lar_accordion"))
@@ -182,15 +185,37 @@ def main() -> None:
             collected.setdefault(key, []).append(value)
         if split % 20 == 19:
             print(f"  {split + 1} splits, {alarms} alarms, {time.time() - start:.0f} s", flush=True)
-    rate = alarms / options.splits
-    error = np.sqrt(max(rate, 1 / options.splits) * (1 - rate) / options.splits)
+    n = max(options.splits, 1)
+    rate = alarms / n
+    error = np.sqrt(max(rate, 1 / n) * (1 - rate) / n)
     print(f"false alarms: {100 * rate:.1f} +- {100 * error:.1f} % of splits (stated 1 %)")
-    print(f"quantities flagged: {100 * np.mean(families):.2f} % (stated 1 %)")
+    if families:
+        print(f"quantities flagged: {100 * np.mean(families):.2f} % (stated 1 %)")
     for key, values in collected.items():
         x = np.array(values)[np.isfinite(values)]
         print(f"pull of {key}: mean {x.mean():+.2f}, width {x.std(ddof=1):.2f} +- {1 / np.sqrt(2 * len(x)):.2f}")
 
+    # Metrics of all energies together, alone: quick enough for more splits of all showers.
     table = features_of(VoxelSample.from_dense(voxels, energy, binning), threshold=0.05)
+    together: dict[str, list[float]] = {}
+    for split in range(options.metric_splits):
+        rng = np.random.default_rng(5000 + split)
+        order = np.lexsort([rng.random(len(energy)), energy])
+        a, b = table.take(order[0::2]), table.take(order[1::2])
+        s = separations(a, b, seed=split, replicas=100)
+        w = wasserstein(a.values, b.values, seed=split)
+        together.setdefault("separation", []).append(s.mean.value / s.mean.error)
+        for name in ("E_tot", "width_phi_2", "spectrum"):
+            together.setdefault(f"separation_{name}", []).append(s[name].value / s[name].error)
+        known = np.isfinite(w.value)
+        together.setdefault("wasserstein, value against its floor, all features", []).extend(
+            ((w.value - w.floor) / w.floor_error)[known]
+        )
+    for key, values in together.items():
+        print(
+            f"pull of {key}: mean {np.mean(values):+.2f}, width {np.std(values, ddof=1):.2f}, {len(values)}", flush=True
+        )
+
     areas = []
     for split in range(options.auc_splits):
         rng = np.random.default_rng(split)

@@ -13,7 +13,7 @@ Source of the error: E. R. DeLong et al., Biometrics 44 (1988) 837.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from fastparam.errors import UsageError
 __all__ = ["MAX_VOXELS", "Auc", "auc", "auc_high", "auc_low", "high_features", "low_features"]
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T", FeatureTable, VoxelSample)
 
 #: Only the most occupied voxels are shown to the trees.
 MAX_VOXELS = 600
@@ -120,9 +121,7 @@ def auc_high(
     reference: FeatureTable, candidate: FeatureTable, *, max_showers: int | None = None, seed: int = 1, **options: Any
 ) -> Auc:
     """Tell samples apart by their scalar features; options as for `auc`."""
-    n = min(len(reference), len(candidate), max_showers or len(reference))
-    rng = np.random.default_rng([seed, 7])
-    parts = [t if len(t) == n else t.take(np.sort(rng.permutation(len(t))[:n])) for t in (reference, candidate)]
+    parts = _equal_parts(reference, candidate, max_showers, seed)
     return auc(*(high_features(part) for part in parts), seed=seed, **options)
 
 
@@ -131,10 +130,24 @@ def auc_low(
     **options: Any,
 ) -> Auc:  # fmt: skip
     """Tell samples apart by their voxels; options as for `auc`."""
+    parts = _equal_parts(reference, candidate, max_showers, seed)
+    return auc(*low_features(*parts, threshold=threshold), seed=seed, **options)
+
+
+def _equal_parts(reference: T, candidate: T, max_showers: int | None, seed: int) -> tuple[T, T]:
+    """Return equal numbers of showers of both samples.
+
+    A candidate often is several simulations of the reference's particles in turn; one of them is used then, because
+    a generator that stores showers may lend the same one to each, and trees would recognise in the test what they have
+    seen in training.
+    """
     n = min(len(reference), len(candidate), max_showers or len(reference))
     rng = np.random.default_rng([seed, 7])
-    parts = [s if len(s) == n else s.take(np.sort(rng.permutation(len(s))[:n])) for s in (reference, candidate)]
-    return auc(*low_features(*parts, threshold=threshold), seed=seed, **options)
+    rows = np.sort(rng.permutation(len(reference))[:n])
+    m = len(reference)
+    if len(candidate) >= m and np.allclose(candidate.energy[:m], reference.energy, rtol=1e-3):
+        return reference.take(rows), candidate.take(rows)
+    return reference.take(rows), candidate.take(np.sort(rng.permutation(len(candidate))[:n]))
 
 
 def high_features(table: FeatureTable) -> Floats:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from fastparam.comparison.classifier import auc, low_features
+from fastparam.comparison.classifier import auc, auc_high, high_features, low_features
+from fastparam.comparison.features import FeatureTable
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.errors import UsageError
 from fastparam.geometry.voxels import VoxelBinning
@@ -58,3 +59,19 @@ def test_low_level_features_are_logarithms_of_the_most_occupied_voxels() -> None
     np.testing.assert_allclose(
         x, [[np.log(1000), np.log1p(20), 0.0], [np.log(2000), np.log1p(30), np.log1p(10)]], rtol=1e-6
     )
+
+
+def test_a_candidate_that_lends_each_shower_several_times_is_judged_by_one_of_them() -> None:
+    # Trees that meet the copies of a shower in training and test would recognise them: 0.5 must stay 0.5.
+    rng = np.random.default_rng(5)
+    energy, values = np.full(200, 1e3), rng.normal(size=(400, 4)).astype(np.float32)
+    names, none = tuple("abcd"), np.zeros((200, 0, 4), dtype=np.uint16)
+    full = FeatureTable(energy, names, values[:200], (), none)
+    fivefold = FeatureTable(
+        np.tile(energy, 5), names, np.tile(values[200:], (5, 1)), (), np.zeros((1000, 0, 4), dtype=np.uint16)
+    )
+    found = auc_high(full, fivefold, seed=1)
+    assert found.n == 200
+    assert abs(found.value - 0.5) < 3 * found.error
+    leaked = auc(high_features(full), high_features(fivefold.take(np.repeat(np.arange(40), 5))), seed=1)
+    assert leaked.value > 0.6

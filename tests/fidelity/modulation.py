@@ -49,9 +49,22 @@ REPLICAS = 400
 
 INTRODUCTION = """# Modulation in phi, and pions without a shower
 
-Written by `python -m tests.fidelity.modulation DATA`. Liquid-argon accordion, full samples: fitted to even rows, judged
-on odd ones. A quantity is the visible energy of the shower ("total") or of a layer; psi is phi modulo the pitch of the
-absorbers. What the component is: `fastparam/fit/modulation.py`.
+Written by `python -m tests.fidelity.modulation DATA`.
+Liquid-argon accordion, full samples: fitted to even rows, judged on odd ones. A quantity is the visible energy of the
+shower ("total") or of a layer; psi is phi modulo the pitch of the absorbers, 2 pi/1024. What the component is, and how
+it is undone and applied: `fastparam/fit/modulation.py`.
+
+What it says. The total is modulated by 1.3 to 1.9 %, strips and middle with opposite phase by 3 to 8 %, the back by 12
+to 28 %; one cosine describes each of them, and no sine is asked for. Of 192 bins of odd rows none lies more than 3.1
+standard errors from the law (family limit 4.0 at 1 %), and after undoing none of 192 harmonics exceeds 2.7. Undoing
+narrows photons of 65 GeV at eta 0.2 from 1.66 to 1.24 %, and takes A²/2 off the variance: 1.21 ± 0.20 where 1.37 is
+expected (1e-4; other slices and electrons likewise). What is sampled follows: in every recipe all first harmonics are
+within 2.0 standard errors of full simulation. Strips are less modulated at low energies than at high ones, more so than
+a law constant in ln E has it; even rows alone are too few to ask for a slope there, except for electrons.
+
+A quarter of the pions passes, and every recipe has that fraction within 2.1 standard errors; energy by energy one
+number stands out, `fastcalosim` at 32 GeV, of 40 training showers (none sampled where full simulation has 30 %, pull
+-2.8).
 """
 
 

@@ -11,12 +11,13 @@ import pytest
 import toys
 
 from fastparam.errors import FastparamWarning, FitError, InputError
+from fastparam.fit import response
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 from fastparam.particles import Particles
 from fastparam.summary import Summary, choose_binning, summarise_hits
 from fastparam.tunes import load_recipe
-from fastparam.tunes.fitting import MIN_SHOWERS, check_shower_maximum, fit_tune
+from fastparam.tunes.fitting import MIN_SHOWERS, check_shower_maximum, fit_slice, fit_tune
 from fastparam.tunes.slices import eta_slices
 
 
@@ -142,3 +143,25 @@ def test_pions_and_single_showers_say_nothing_about_units(tmp_path: Path) -> Non
     check_shower_maximum(geometry, pions)
     with pytest.raises(InputError, match="shower maximum"):
         check_shower_maximum(geometry, wrong)
+
+
+def test_a_declared_modulation_is_divided_out_before_anything_else_is_fitted(tmp_path: Path) -> None:
+    """A third of the showers' width at 16 GeV is their phase; the response law does not hold it, the tune shows it."""
+    pitch = 2 * np.pi / 512
+    geometry = geometry_of(tmp_path, toys.BARREL + "modulation: {pitch: 2*pi/512, layers: [1, 2, 3]}\n")
+    primaries = toys.gun(geometry, energies=(4000.0, 16_000.0), n=250, seed=5)
+    hits = toys.shower_batch(geometry, primaries, seed=5, n_spots=60)
+    wave = 1.0 + 0.08 * np.cos(2 * np.pi * primaries.phi / pitch)
+    seen = replace(hits, e=hits.e * wave[hits.shower])
+    showers = summarise_hits(geometry, primaries, seen, choose_binning(geometry, primaries, seen, primaries))
+    recipe = load_recipe("gflash").model_copy(update={"corrections": []})
+    part = fit_slice(geometry, showers, recipe, 22, (0.20, 0.25))
+    law = part.components["modulation"]
+    assert law.settings["applied"]
+    assert abs(law["total_a10"] - 0.08) < 4 * law.errors[law.names.index("total_a10")]
+    mean, width = response.moments(part.components["response"], np.array([np.log(16.0)]))
+    hard = primaries.energy == 16_000.0
+    raw = np.std(showers.visible[hard] / 16_000.0) / mean[0]
+    true = 0.10 / np.sqrt(16.0)
+    assert raw > 1.9 * true  # hypot(0.025, 0.08 / sqrt 2) and what leaks
+    assert width[0] / mean[0] < 1.5 * true

@@ -242,7 +242,15 @@ def _texts(tune: Tune) -> dict[str, str]:
         "PHOTONS_TEXT": photons_text(22 in tune.pdgs),
         "ENERGY_LOW": f"{min(part.energy_range[0] for part in tune.slices):g}",
         "NOTES": failed_notes(tune),
+        "CORRECTIONS": _corrections_text(tune),
     }
+
+
+def _corrections_text(tune: Tune) -> str:
+    """Name the corrections that any slice has."""
+    names = [name for name in _CORRECTIONS if any(name in part.components for part in tune.slices)]
+    names += ["shape_marginals"] if any("shape_marginals" in part.tables for part in tune.slices) else []
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def _stock_words(tune: Tune, stock: Constants | None) -> dict[str, str]:

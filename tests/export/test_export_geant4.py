@@ -73,6 +73,15 @@ def test_the_steering_fragment_is_python_and_names_the_particles_of_the_tune(tmp
         assert ast.literal_eval(assignment.value) == particles
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("fixed", "in this tune: none."), ("stack", "`warp`, `layer_factors`, `radial_warp`, `spot_groups`.")],
+)
+def test_the_readme_names_the_corrections(tmp_path: Path, name: str, wanted: str) -> None:
+    export_geant4(exported_tunes.TUNES[name](), tmp_path / "cpp")
+    assert wanted in (tmp_path / "cpp" / "README.md").read_text()
+
+
 def test_the_readme_says_what_was_tuned(tmp_path: Path) -> None:
     tune = exported_tunes.slices()
     export_geant4(tune, tmp_path / "cpp")

@@ -232,8 +232,8 @@ def tuned(
     size = path.stat().st_size / len(tune.slices) / 1e6
     path.unlink()
     lines = [
-        f"{len(training)} training showers; {seconds / len(tune.slices):.1f} s of processor time and {size:.2f} MB per particle and slice"
-        " (classical laws included)."
+        f"{len(training)} training showers; {seconds / len(tune.slices):.1f} s of processor time and {size:.2f} MB per"
+        " particle and slice (classical laws included)."
     ]
     for part in tune.slices:
         s = part.tables["fastcalosim"].settings

@@ -2,13 +2,13 @@
 
     t = s + t',    s ~ exp(-s / lambda) / lambda,    lambda(E) = k 9/7 [1 + 0.05 (E / GeV)^-0.88]  in X0,
 
-t' a gamma profile with its own (ln T', ln alpha'), whose population follows the laws of `fit.population`, with means
-that may depend on the path: <ln T'> + ct (s - lambda), <ln alpha'> + ca (s - lambda). A shower behind its conversion
-knows nothing of the path, but a gamma profile whose rise is not quite that of a shower gives some of it away. The
-bracket is the mean free path of Bethe-Heitler pairs, which Geant4's model follows within 2.5 % from iron to lead and
-from 0.1 GeV; k is fitted. A gamma profile rises slowly from its start, whereas a pair ionises at once: both electrons
-lose one critical energy per X0 (Rossi's definition), PAIR Ec / E of the shower, for about one X0. Profiles get
-that term, exp(-t'), without a parameter.
+t' a gamma profile with its own (ln T', ln alpha'), whose population follows the laws of `fit.population`. Tunes have
+room for means that depend on the path, <ln T'> + ct (s - lambda) and <ln alpha'> + ca (s - lambda); a shower behind its
+conversion knows nothing of the path, and both are kept at 0: left free, they do not settle for samples of a few hundred
+showers. The bracket is the mean free path of Bethe-Heitler pairs, which Geant4's model follows within 2.5 % from iron
+to lead and from 0.1 GeV; k is fitted. A gamma profile rises slowly from its start, whereas a pair ionises at once: both
+electrons lose one critical energy per X0 (Rossi's definition), PAIR Ec / E of the shower, for about one X0. Profiles
+get that term, exp(-t'), without a parameter.
 
 A photon shares its energy between two electrons and from there on is their shower: T' and alpha' grow with ln E as
 those of electrons in the same detector, whose measured slopes constrain the fit. Their values are smaller, and their
@@ -206,8 +206,6 @@ def fit(
         before = values
         minuit = _maximise(pairs, basis, path, values, slopes)
         values = np.array(minuit.values)
-        # Parabolas of all nodes move with the trends: half a step at a time, or they overshoot.
-        values[-2:] = 0.5 * (values[-2:] + before[-2:])
         weight = np.exp(ln_weight - best)
         starts = (weight @ _NODES) / weight.sum(axis=1)
         seen = fitted.shifted(starts, haze=HAZE, pair=PAIR * np.exp(-fitted.ln_y))
@@ -359,6 +357,7 @@ def _maximise(pairs: _Pairs, basis: Floats, path: Floats, start: Floats, slopes:
         names, [*np.repeat(LIMITS, n_knots, axis=0), _K_LIMITS, _TREND_LIMITS, _TREND_LIMITS], strict=True
     ):
         minuit.limits[name] = tuple(limits)
+    minuit.fixed["ct"] = minuit.fixed["ca"] = True
     minuit.migrad(ncall=5_000)
     return minuit
 

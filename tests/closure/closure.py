@@ -136,9 +136,7 @@ def experiment(
         shapes, starts = conversion.fit(profiles, points, single, shapes)
         assert shapes.valid
         single = starts.showers
-        for parameter, true in (("k", truth.k), ("ct", 0.0), ("ca", 0.0)):
-            error = shapes.errors[shapes.names.index(parameter)]
-            numbers[parameter] = Number(shapes[parameter], float(error), true)
+        numbers["k"] = Number(shapes["k"], float(shapes.errors[shapes.names.index("k")]), truth.k)
     numbers |= shape_numbers(shapes, particles.energy, profiles.ln_y, truth)
     if law.k == 0.0:
         widths = radial.fit(radial_data(geometry, summary, single.theta, profiles.depths), "classical")

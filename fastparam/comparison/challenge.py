@@ -132,20 +132,23 @@ def challenge_separations(
     )
 
 
-def challenge_features(moments: LayerMoments, sample: VoxelSample, scale: float = 1.0) -> Floats:
+def challenge_features(
+    moments: LayerMoments, sample: VoxelSample, scale: float = 1.0, most: int | None = None
+) -> Floats:
     """Return the high-level features of the challenge's classifier, which FPD and KPD use, shape (n, D).
 
     log10 of the incident energy and of every layer's, centres and widths in eta and phi / 100 where there are parts in
-    alpha, log10 of the total, sparsity, centre and width in r / 100: 30, 46, 362 and 362 in the four data sets.
+    alpha, log10 of the total, sparsity, centre and width in r / 100: 30, 46, 362 and 362 in the four data sets. Of the
+    first `most` showers, by default all.
     """
     table: dict[str, list[Floats]] = {}
     for name, _, x in _columns(moments, sample, scale):
-        table.setdefault(name, []).append(x)
-    columns = [np.log10(sample.energy)]
+        table.setdefault(name, []).append(x[:most].copy())  # a copy, so that the whole table can go
+    columns = [np.log10(sample.energy[:most])]
     columns += [np.log10(x + 1e-8) for x in table["E_layer"]]
     for name in ("EC_eta", "EC_phi", "width_eta", "width_phi"):
         columns += [x / 100.0 for x in table.get(name, [])]
-    columns.append(np.log10(moments.total * scale + 1e-8))
+    columns.append(np.log10(moments.total[:most] * scale + 1e-8))
     columns += table["sparsity"]
     columns += [x / 100.0 for name in ("EC_r", "width_r") for x in table[name]]
     return np.stack(columns, axis=1)

@@ -85,7 +85,7 @@ def fpd(
     values = [
         np.mean(
             [
-                frechet(*_gaussian(x[rng.integers(0, len(x), size)]), *_gaussian(y[rng.integers(0, len(y), size)]))
+                frechet(*_gaussian(x, rng.integers(0, len(x), size)), *_gaussian(y, rng.integers(0, len(y), size)))
                 for _ in range(batches)
             ]
         )
@@ -175,7 +175,14 @@ def _distance(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.abs(np.sort(x, axis=0) - np.sort(y, axis=0)).mean(axis=0))
 
 
-def _gaussian(x: Floats) -> tuple[Floats, Floats]:
-    mean = x.mean(axis=0)
-    upper = dsyrk(1.0 / (len(x) - 1), (x - mean).T)  # the symmetric half: twice as fast as a product
+def _gaussian(x: Floats, drawn: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return mean and covariance of rows drawn with replacement; a row drawn three times is read once, with weight."""
+    counts = np.bincount(drawn, minlength=len(x))
+    rows = np.flatnonzero(counts)
+    weight = counts[rows].astype(np.float64)
+    chosen = x[rows]
+    mean = (weight @ chosen) / len(drawn)
+    chosen -= mean
+    chosen *= np.sqrt(weight)[:, None]
+    upper = dsyrk(1.0 / (len(drawn) - 1), chosen.T)  # the symmetric half: twice as fast as a product
     return mean, np.asarray(upper + np.triu(upper, 1).T)

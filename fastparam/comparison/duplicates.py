@@ -80,17 +80,15 @@ class _Unit:
 
     def __init__(self, sample: VoxelSample, threshold: float) -> None:
         kept = sample.value >= threshold
-        shower = sample.shower[kept]
-        counts = np.bincount(shower, minlength=len(sample))
+        counts = np.diff(np.concatenate([[0], np.cumsum(kept)])[sample.offsets])
         enough = counts >= MIN_VOXELS
-        entries = enough[shower]
+        entries = np.repeat(enough, counts)
         self.n = int(enough.sum())
         self.offsets = np.concatenate([[0], np.cumsum(counts[enough])]).astype(np.int64)
-        self.number = sample.number[kept][entries].astype(np.int32)
-        value = sample.value[kept][entries].astype(np.float32)
-        place = np.repeat(np.arange(self.n), counts[enough])
-        norm = np.sqrt(np.bincount(place, weights=value.astype(np.float64) ** 2, minlength=self.n))
-        self.value = value / np.maximum(norm, 1e-300)[place].astype(np.float32)
+        self.number = sample.number[kept][entries]
+        value = sample.value[kept][entries].astype(np.float32)  # a copy, never the sample's own
+        self.value = value
+        _normalise(self.offsets, self.value)
         # The same directions for every sample: they depend on the voxel's number alone.
         directions = np.random.default_rng(20221).normal(size=(sample.binning.n_voxels, _PROJECTIONS))
         self.projection = np.zeros((self.n, _PROJECTIONS))
@@ -104,6 +102,16 @@ def _close(first: _Unit, second: _Unit, pairs: npt.NDArray[Any]) -> npt.NDArray[
         np.ascontiguousarray(pairs, dtype=np.int64), DISTANCE**2, close,
     )  # fmt: skip
     return close
+
+
+@kernel
+def _normalise(offsets: Any, value: Any) -> None:
+    for i in range(len(offsets) - 1):
+        square = 0.0
+        for j in range(offsets[i], offsets[i + 1]):
+            square += float(value[j]) ** 2
+        for j in range(offsets[i], offsets[i + 1]):
+            value[j] /= np.sqrt(max(square, 1e-300))
 
 
 @kernel

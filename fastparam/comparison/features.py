@@ -126,7 +126,7 @@ def features_of_moments(moments: LayerMoments, energy: Floats, binning: VoxelBin
     return FeatureTable(
         energy=energy,
         names=tuple(columns),
-        values=np.stack(list(columns.values()), axis=1).astype(np.float32),
+        values=np.stack(list(columns.values()), axis=1, dtype=np.float32, casting="same_kind"),
         spectrum_names=tuple(names),
         spectra=spectra,
     )

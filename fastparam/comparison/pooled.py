@@ -40,6 +40,10 @@ _TRAININGS = 2
 #: From this size on FPD and KPD are computed with the challenge's sample sizes.
 _CHALLENGE_SIZE = 10_000
 
+#: A draw of FPD costs the square of the features: with more than so many there are fewer, which is said.
+_MANY_FEATURES = 100
+_FEW_DRAWS = 3
+
 #: Showers of each sample that FPD, KPD and the search for near-duplicates see at most.
 _MEASURED = 50_000
 _SEARCHED = 20_000
@@ -233,7 +237,7 @@ class PooledReference:
 
     def _distances(self, other: _Prepared) -> list[dict[str, Any]]:
         x = self._challenge_features
-        y = challenge_features(other.moments, other.sample, self.scale)[:_MEASURED].copy()
+        y = challenge_features(other.moments, other.sample, self.scale, most=_MEASURED)
         a, b = self._halves
         a, b = (half[half < len(x)] for half in (a, b))
         rows = []
@@ -252,7 +256,7 @@ class PooledReference:
 
     @cached_property
     def _challenge_features(self) -> Floats:
-        return challenge_features(self.full.moments, self.full.sample, self.scale)[:_MEASURED].copy()
+        return challenge_features(self.full.moments, self.full.sample, self.scale, most=_MEASURED)
 
     @cached_property
     def _distance_floor(self) -> dict[str, tuple[float, float]]:
@@ -300,11 +304,13 @@ def _challenge_row(name: str, s: Separation, title: str, note: str) -> dict[str,
 
 def _fpd(x: Floats, y: Floats) -> tuple[float, float, str]:
     n = min(len(x), len(y))
+    batches = _FEW_DRAWS if x.shape[1] > _MANY_FEATURES else 20
+    few = f"{batches} draws at each size, the challenge has 20" if batches < 20 else ""
     if n >= _CHALLENGE_SIZE:
-        return (*fpd(x, y, min_samples=10_000, max_samples=50_000, batches=5 if x.shape[1] > 100 else 20), "")
+        return (*fpd(x, y, min_samples=10_000, max_samples=50_000, batches=batches), few)
     small = max(n // 4, 2 * MIN_SHOWERS // 4)
-    note = f"from {small} to {n} showers, the challenge has 10 000 to 50 000"
-    return (*fpd(x, y, min_samples=small, max_samples=max(n, small + 1), batches=5 if x.shape[1] > 100 else 20), note)
+    note = f"from {small} to {n} showers, the challenge has 10 000 to 50 000" + (few and f"; {few}")
+    return (*fpd(x, y, min_samples=small, max_samples=max(n, small + 1), batches=batches), note)
 
 
 def _kpd(x: Floats, y: Floats) -> tuple[float, float, str]:

@@ -249,7 +249,7 @@ def _fitting(path: Path, n_voxels: int, regions: Sequence[BinningRegion]) -> tup
 
 
 def _mean(sample: VoxelSample) -> Floats:
-    return np.bincount(sample.number, weights=sample.value, minlength=sample.binning.n_voxels) / len(sample)
+    return sample.per_voxel() / len(sample)
 
 
 def _finish(

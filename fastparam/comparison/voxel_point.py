@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fastparam._numba import kernel
 from fastparam.comparison.moments import LayerMoments, layer_moments
 from fastparam.comparison.sample import MAIN_SHARE, RESPONSE_BINS, Axis, Layout
 from fastparam.comparison.statistics import half_width, quantile_radius
@@ -42,7 +43,7 @@ class VoxelLayout(Layout):
         """Cut like the reference's showers of one point."""
         binning = reference.binning
         response = 1000.0 * reference.visible / reference.energy
-        per_layer = np.bincount(binning.layer[reference.number], reference.value, len(binning.layer_ids))
+        per_layer = np.bincount(binning.layer, reference.per_voxel(), len(binning.layer_ids))
         share = per_layer / max(float(per_layer.sum()), np.finfo(float).tiny)
         main = np.flatnonzero(share > MAIN_SHARE).astype(np.int64)
         centre = float(np.median(response))
@@ -150,13 +151,11 @@ class VoxelPoint:
         place = np.full(len(binning.layer_ids), -1)
         place[main] = starts[:-1]
         start = place[binning.layer]
-        column = np.where(start >= 0, start + binning.ring, starts[-1])[self.sample.number]
         width = int(starts[-1]) + 1
-        kept = self.sample.value >= self.threshold
-        flat = np.bincount(
-            (self.sample.shower * width + column)[kept], weights=self.sample.value[kept], minlength=len(self) * width
-        )
-        return np.asarray(flat.reshape(len(self), width)[:, :-1], dtype=np.float64)
+        column = np.where(start >= 0, start + binning.ring, starts[-1]).astype(np.int64)
+        table = np.zeros((len(self), width))
+        _sum_columns(self.sample.offsets, self.sample.number, self.sample.value, self.threshold, column, table)
+        return table[:, :-1]
 
     def _layer_sums(self, w: Floats) -> list[Floats]:
         sums = w @ self._rings
@@ -184,3 +183,11 @@ class VoxelPoint:
             ],
             axis=1,
         )
+
+
+@kernel
+def _sum_columns(offsets: Any, number: Any, value: Any, threshold: float, column: Any, table: Any) -> None:
+    for i in range(len(offsets) - 1):
+        for j in range(offsets[i], offsets[i + 1]):
+            if value[j] >= threshold:
+                table[i, column[number[j]]] += value[j]

@@ -102,9 +102,11 @@ class VoxelSample:
             return self  # gigabytes need not be copied
         counts = np.diff(self.offsets)[positions]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        entry = np.repeat(self.offsets[positions] - offsets[:-1], counts) + np.arange(offsets[-1])
+        number = np.empty(offsets[-1], dtype=self.number.dtype)
+        value = np.empty(offsets[-1], dtype=self.value.dtype)
+        _copy(self.offsets, self.number, self.value, positions, offsets, number, value)
         pdg = None if self.pdg is None else self.pdg[positions]
-        return VoxelSample(self.binning, self.energy[positions], offsets, self.number[entry], self.value[entry], pdg)
+        return VoxelSample(self.binning, self.energy[positions], offsets, number, value, pdg)
 
     def scaled(self, factor: float) -> VoxelSample:
         """Return the same showers with all voxel energies multiplied."""
@@ -121,6 +123,12 @@ class VoxelSample:
         """Energy of all voxels of each shower in MeV, shape (n,)."""
         total = np.zeros(len(self))
         _sum(self.offsets, self.value, total)
+        return total
+
+    def per_voxel(self) -> Floats:
+        """Return the energy of all showers in each voxel in MeV, shape (n_voxels,)."""
+        total = np.zeros(self.binning.n_voxels)
+        _sum_voxels(self.number, self.value, total)
         return total
 
 
@@ -156,6 +164,24 @@ def _sum(offsets: Any, value: Any, total: Any) -> None:
     for i in range(len(total)):
         for k in range(offsets[i], offsets[i + 1]):
             total[i] += value[k]
+
+
+@kernel
+def _sum_voxels(number: Any, value: Any, total: Any) -> None:
+    for k in range(len(number)):
+        total[number[k]] += value[k]
+
+
+@kernel
+def _copy(
+    offsets: Any, number: Any, value: Any, positions: Any, new_offsets: Any, new_number: Any, new_value: Any
+) -> None:
+    for i in range(len(positions)):
+        k = new_offsets[i]
+        for j in range(offsets[positions[i]], offsets[positions[i] + 1]):
+            new_number[k] = number[j]
+            new_value[k] = value[j]
+            k += 1
 
 
 @kernel

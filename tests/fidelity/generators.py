@@ -45,7 +45,10 @@ Floats = npt.NDArray[np.float64]
 #: Sampled showers per judged one.
 REPEAT = 3
 
-GENERATORS = ("library", "stock", "gflash", "fastcalosim", "hybrid", "mosaic", "voxel")
+GENERATORS = ("library", "stock", "gflash", "fastcalosim", "hybrid", "mosaic", "voxel", "gan")
+
+#: The network that ships for comparisons; it knows photons of the first slice only, and no shower of these files.
+NETWORK = Path(__file__).parents[2] / "tuning" / "gan" / "gan.onnx"
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ def sampled_voxels(
     facts: dict[str, Any] = {}
     if generator == "stock":
         made: Any = load(f"gflash:{sample.detector}")
+    elif generator == "gan":
+        made = load(NETWORK)
     else:
         slices = None if sample.eta is None else [sample.eta]
         began = time.perf_counter()
@@ -248,15 +253,17 @@ def main() -> None:
     parser.add_argument("--untrained", action="store_true", help="judge energies left out, too")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    there = [g for g in GENERATORS if g in ("library", "stock", "gflash") or g in MODELS]
+    there = [g for g in GENERATORS if g in ("library", "stock", "gflash", "gan") or g in MODELS]
     for sample in SAMPLES:
         if options.samples and not any(sample.name.startswith(name) for name in options.samples):
             continue
         for generator in options.only or there:
             if sample.pdg == 211 and generator in ("stock", "gflash"):  # gamma functions are for electrons and photons
                 continue
+            if generator == "gan" and sample is not SAMPLES[0]:
+                continue
             jobs = [(judge, f"{sample.name}, {generator}")]
-            if options.untrained and generator != "stock":
+            if options.untrained and generator not in ("stock", "gan"):
                 jobs.append((judge_untrained, f"{sample.name}, {generator}, untrained"))
             for job, name in jobs:
                 path = options.folder / f"{name}.json"

@@ -79,7 +79,9 @@ class TestSample:
         depths = cell_depths(barrel.geometry, part.particles, part.binning)
         layout = Layout.decide(geometry, part, depth_groups(geometry, depths, layers))
         assert set(layout.cell_group[layers == 0]) == {-1}
-        assert Sample(part, layout).depth_energy.sum() == pytest.approx(part.layer_energy[:, 1:].sum(), rel=5e-5)
+        # Cells are ranges of depth along the line: far from it, some hits of layer 0 lie as deep as layer 1 does there.
+        assert Sample(part, layout).depth_energy.sum() == pytest.approx(part.layer_energy[:, 1:].sum(), rel=1e-3)
+        assert part.layer_energy[:, 0].sum() > 1e-2 * part.layer_energy.sum()
         assert layout.depth_low[0] == pytest.approx(depths[:, layers == 1, 0].mean(axis=0)[0])
 
     def test_centroids_and_spreads_are_those_of_the_hits(self, barrel):

@@ -242,13 +242,13 @@ def test_lengths_in_mm_declared_as_cm_and_the_reverse(tmp_path: Path) -> None:
 def test_unknown_material(folder: Path) -> None:
     edit(folder, "material: W,", "material: Wolfram,")
     assert_refused(
-        folder, r"geometry\.yaml: line 9, layers\[0\]\.stack\.plates\[0\]\.material: unknown material 'Wolfram'"
+        folder, r"geometry\.yaml: line 10, layers\[0\]\.stack\.plates\[0\]\.material: unknown material 'Wolfram'"
     )
 
 
 def test_unknown_key(folder: Path) -> None:
     edit(folder, "energy_is: kinetic", "energy_si: kinetic")
-    assert_refused(folder, r"line 3, energy_si: unknown key \(did you mean 'energy_is'\?\)")
+    assert_refused(folder, r"line 4, energy_si: unknown key \(did you mean 'energy_is'\?\)")
 
 
 LAYERS = """name: tiny

@@ -40,7 +40,7 @@ def test_a_path_works_as_well_as_a_name(tiny_planar: Path) -> None:
     ("name", "message"),
     [
         ("gflash:", "names no geometry"),
-        ("gflash:siw?", r"unknown option ''; expected \?convention=NAME"),
+        ("gflash:siw?", r"option '' has no value; expected \?key=value"),
         ("gflash:siw?convnetion=geant4", "unknown option 'convnetion' .did you mean 'convention'"),
         ("gflash:siw?convention=geant", "unknown convention 'geant' .did you mean 'geant4'"),
     ],

@@ -28,7 +28,7 @@ from fastparam.tunes.tune import SliceTune, Tune
 __all__ = ["FORMAT", "load_tune", "save_tune", "tune_digest"]
 
 #: Raised whenever the layout changes; `load_tune` says which older versions it reads.
-FORMAT = 2
+FORMAT = 3
 
 _FIT_NUMBERS = ("valid", "accurate", "chi2", "ndf", "n_showers")
 
@@ -44,7 +44,7 @@ def save_tune(path: Path, tune: Tune) -> None:
         _write_text(file, "provenance", json.dumps(tune.provenance))
         _write_text(file, "excluded", json.dumps(list(tune.excluded)))
         _write_text(file, "checksum", digest(*_numbers(tune)))
-        file.create_dataset("validation", data=np.bytes_(json.dumps(tune.validation)))
+        _write_document(file, "validation", tune.validation)
         write_binning(file, tune.binning)
         for number, part in enumerate(tune.slices):
             group = file.create_group(f"slices/{number:03d}")
@@ -103,7 +103,7 @@ def load_tune(path: Path) -> Tune:
                 tuple(_read_slice(file["slices"][key]) for key in sorted(file["slices"])),
                 tuple(json.loads(_text(file.attrs, "excluded"))),
                 json.loads(_text(file.attrs, "provenance")),
-                json.loads(file["validation"][()].decode()),
+                _document(file, "validation"),
             )
             checksum = _text(file.attrs, "checksum")
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, GeometryError) as error:  # what damage has raised
@@ -142,6 +142,17 @@ def _write_text(group: h5py.Group, name: str, text: str) -> None:
 def _text(attributes: Mapping[str, Any], name: str) -> str:
     value = attributes[name]
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _write_document(group: h5py.Group, name: str, document: dict[str, Any]) -> None:
+    """Write JSON as compressed bytes: it can be longer than all parameters."""
+    text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
+    group.create_dataset(name, data=text, compression="gzip", compression_opts=9)
+
+
+def _document(group: h5py.Group, name: str) -> dict[str, Any]:
+    stored = group[name][()]  # one string up to format 2
+    return dict(json.loads(stored if isinstance(stored, bytes) else stored.tobytes()))
 
 
 def _write_fit(group: h5py.Group, fit: Fit) -> None:

@@ -146,6 +146,18 @@ def test_the_digest_stays_with_what_is_only_told() -> None:
     assert tune_digest(other) == tune_digest(tune)
 
 
+def test_files_of_format_2_are_read(tmp_path: Path) -> None:
+    """Their validation is one string in place of compressed bytes."""
+
+    def as_it_was(file: h5py.File) -> None:
+        document = file["validation"][()].tobytes()
+        del file["validation"]
+        file.create_dataset("validation", data=np.bytes_(document))
+        file.attrs.modify("format", 2)
+
+    assert load_tune(edited(tmp_path, as_it_was)).validation == full_tune().validation
+
+
 # Refusals
 
 

@@ -124,7 +124,7 @@ class Copula:
 
 
 def fit(
-    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 900
+    features: Features, points: EnergyPoints, *, energy: Floats, phase: Floats | None = None, max_scores: int = 850
 ) -> Copula:
     """Fit marginals and copula.
 

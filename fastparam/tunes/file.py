@@ -14,6 +14,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, GeometryError, InputError, near
 from fastparam.files import atomic_output, digest
@@ -29,6 +30,9 @@ __all__ = ["FORMAT", "load_tune", "save_tune", "tune_digest"]
 
 #: Raised whenever the layout changes; `load_tune` says which older versions it reads.
 FORMAT = 3
+
+#: Arrays longer than this many bytes are compressed.
+_WORTH_PACKING = 4096
 
 _FIT_NUMBERS = ("valid", "accurate", "chi2", "ndf", "n_showers")
 
@@ -147,7 +151,7 @@ def _text(attributes: Mapping[str, Any], name: str) -> str:
 def _write_document(group: h5py.Group, name: str, document: dict[str, Any]) -> None:
     """Write JSON as compressed bytes: it can be longer than all parameters."""
     text = np.frombuffer(json.dumps(document).encode(), dtype=np.uint8)
-    group.create_dataset(name, data=text, compression="gzip", compression_opts=9)
+    _write_array(group, name, text)
 
 
 def _document(group: h5py.Group, name: str) -> dict[str, Any]:
@@ -163,18 +167,25 @@ def _write_fit(group: h5py.Group, fit: Fit) -> None:
     group.attrs["energy_range"] = fit.energy_range
     for name in _FIT_NUMBERS:
         group.attrs[name] = getattr(fit, name)
-    group.create_dataset("values", data=fit.values)
-    group.create_dataset("covariance", data=fit.covariance)
+    _write_array(group, "values", fit.values)
+    _write_array(group, "covariance", fit.covariance)
     points = group.create_group("points")
     for name, values in fit.points.items():
-        points.create_dataset(name, data=values)
+        _write_array(points, name, values)
+
+
+def _write_array(group: h5py.Group, name: str, values: npt.NDArray[Any]) -> None:
+    """Compress what is long enough to gain by it, in one piece: every chunk of HDF5 costs some kB."""
+    packed: dict[str, Any] = {}
+    if values.nbytes > _WORTH_PACKING:
+        packed = {"chunks": values.shape, "compression": "gzip", "compression_opts": 9, "shuffle": True}
+    group.create_dataset(name, data=values, **packed)
 
 
 def _write_tables(group: h5py.Group, tables: Tables) -> None:
     _write_text(group, "settings", json.dumps(tables.settings))
     for name, values in tables.arrays.items():
-        packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if values.nbytes > 1024 else {}
-        group.create_dataset(name, data=values, **packed)
+        _write_array(group, name, values)
 
 
 def _read_tables(group: h5py.Group) -> Tables:

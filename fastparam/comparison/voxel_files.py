@@ -61,8 +61,17 @@ class VoxelFile:
 
 
 def is_voxel_file(path: Path) -> bool:
-    """Return whether a file is one of these, by its ending."""
-    return path.suffix in (*_HDF5, ".csv")
+    """Whether a file is one of voxels, by its ending; HDF5 is, too, unless it says that it is a tune or a summary."""
+    return path.suffix == ".csv" or (path.suffix in _HDF5 and not _is_tune_or_summary(path))
+
+
+def _is_tune_or_summary(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            kind = file.attrs.get("fastparam", b"")
+    except (OSError, RuntimeError):  # missing or damaged: whoever reads it says so
+        return False
+    return kind in (b"tune", b"summary", "tune", "summary")
 
 
 def regions_of(binning: Path | Geometry) -> list[BinningRegion]:

@@ -37,6 +37,12 @@ def test_writes_report_and_numbers_and_says_how_it_went(folder, capsys):
     assert "report: " in out
 
 
+def test_a_tune_is_a_candidate_and_no_file_of_voxels(folder, capsys):
+    assert main(["tune", str(folder / "geometry.yaml"), "-o", str(folder / "toy.tune.h5")]) == 0
+    assert run(folder, "--quick", candidate="toy.tune.h5", out="tuned") == 0
+    assert "toy.tune.h5  photon" in capsys.readouterr().out
+
+
 def test_json_prints_one_document_and_nothing_else(folder, capsys):
     assert run(folder, "--json", out="for_json") == 0
     document = json.loads(capsys.readouterr().out)

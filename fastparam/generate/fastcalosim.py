@@ -35,6 +35,7 @@ from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import poisson, stream, uniform
 from fastparam.shapes.binned_copula import draw1
+from fastparam.shapes.lines import path_to1
 from fastparam.showers.join import join_hits
 from fastparam.showers.showers import Showers
 
@@ -390,20 +391,6 @@ def _tilt(density: Any, mean: float, table: Any) -> None:
         table[c] /= total
 
 
-@kernel
-def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz: float, target: float) -> float:
-    """Path from (x, y, z) along u to the surface of radius or z `target`; NaN if the line misses it."""
-    if not barrel:
-        return (target - z) / uz
-    a = ux * ux + uy * uy
-    b = x * ux + y * uy
-    c = x * x + y * y - target * target
-    root = b * b - a * c
-    if root < 0.0:
-        return math.nan
-    return (-b + math.sqrt(root)) / a
-
-
 @parallel_kernel
 def _place(
     seed: Any, index: Any, offsets: Any, counts: Any, layer_energy: Any, member: Any, weight: Any, bin_: Any,
@@ -462,7 +449,7 @@ def _place(
                 c = math.sqrt(px * px + py * py) if barrel else pz
                 if not layer_from[m] <= c <= layer_to[m]:
                     target = layer_from[m] + inside * (layer_to[m] - layer_from[m])
-                    step = _along(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
+                    step = path_to1(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
                     if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
                         px = origin[i, 0] + path * u[i, 0]
                         py = origin[i, 1] + path * u[i, 1]

@@ -41,6 +41,7 @@ from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import normal, poisson, stream, uniform
 from fastparam.shapes.incomplete_gamma import gamma_p1
+from fastparam.shapes.lines import path_to1
 from fastparam.shapes.radial import radial_cdf1, radial_ppf1
 from fastparam.showers.showers import Showers
 
@@ -153,20 +154,6 @@ def _shapes(
                 break
         shape[i, 0], shape[i, 1], shape[i, 2], shape[i, 3] = start, law[i, 6], ln_t, ln_alpha
         n_spots[i] = max(poisson(state, mean_spots[i]), 1)
-
-
-@kernel
-def _along(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz: float, target: float) -> float:
-    """Path from (x, y, z) along u to the surface of radius or z `target`; NaN if the line misses it."""
-    if not barrel:
-        return (target - z) / uz
-    a = ux * ux + uy * uy
-    b = x * ux + y * uy
-    c = x * x + y * y - target * target
-    root = b * b - a * c
-    if root < 0.0:
-        return math.nan
-    return (-b + math.sqrt(root)) / a
 
 
 @kernel
@@ -406,7 +393,7 @@ def _place(
                         target = layer_from[m] + min(layer_from[m] - c, thickness)
                     else:
                         target = layer_to[m] - min(c - layer_to[m], thickness)
-                    step = _along(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
+                    step = path_to1(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
                     if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
                         m = own
                         px = origin[i, 0] + s * u[i, 0]

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.geometry.detector import Geometry
 from fastparam.hits.hits import Hits
+from fastparam.shapes.lines import path_to1
 
 __all__ = ["Spots", "no_hits", "place"]
 
@@ -54,19 +55,6 @@ class Spots:
         offsets = np.concatenate([[0], np.cumsum(numbers)]).astype(np.int64)
         s, d1, d2, e = (np.empty(offsets[-1]) for _ in range(4))
         return cls(s, d1, d2, e, offsets)
-
-
-@kernel
-def _step_to(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz: float, target: float) -> float:
-    """Path from (x, y, z) along u to the surface of radius or z `target`; NaN if the line misses it."""
-    if not barrel:
-        return (target - z) / uz
-    a = ux * ux + uy * uy
-    b = x * ux + y * uy
-    root = b * b - a * (x * x + y * y - target * target)
-    if root < 0.0:
-        return math.nan
-    return (-b + math.sqrt(root)) / a
 
 
 @kernel
@@ -112,7 +100,7 @@ def _place(
                 back = _depth(period_to[m], slab_from, slab_to, slab_x0, x_from)
                 share = (_depth(c, slab_from, slab_to, slab_x0, x_from) - front) / (back - front)
                 target = layer_from[m] + share * (layer_to[m] - layer_from[m])
-                step = _step_to(barrel, px, py, pz, ux, uy, uz, target)
+                step = path_to1(barrel, px, py, pz, ux, uy, uz, target)
                 if math.isnan(step):  # so far aside that its direction misses the plate: towards the axis
                     px *= target / c
                     py *= target / c

@@ -9,7 +9,8 @@ function of ln E:
    truncated normal law), so that layers that are empty together stay so;
 2. the leading principal component of the scores, pointing to deeper showers at every energy, cuts the showers of each
    energy in bins of equal numbers. Hadrons in detectors of many layers have bins of the layer in which they start
-   instead (`Starts`), one of them for those that do not;
+   instead (`Starts`), one of them for those that do not; in detectors of few layers hadrons that pass have a bin of
+   their own, and the law of their energy (`passing`);
 3. within a bin: how the scores are distributed (tables h), and the correlation matrix of what is Gaussian then, as a
    Cholesky factor. An energy point borrows showers from its neighbours, a bin correlations from all bins; how much is
    chosen by how well correlations of left-out showers are predicted.
@@ -43,14 +44,29 @@ if TYPE_CHECKING:
     from fastparam.summary.points import EnergyPoints
     from fastparam.summary.summary import Summary
 
-__all__ = ["SCORE_MAX", "Energies", "bins_of", "calibrate", "draw", "fit", "left_out", "quantities_of", "scores_of"]
+__all__ = [
+    "SCORE_MAX",
+    "Energies",
+    "bins_of",
+    "calibrate",
+    "draw",
+    "fit",
+    "left_out",
+    "quantities_of",
+    "scores_of",
+    "total_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 #: Scores between which h is tabulated, and the number of knots.
 SCORE_MAX = 3.5
 _SCORE_KNOTS = 43
+
+#: Name of the energy in MeV of showers that pass.
+PASSING = "total of those that pass"
 
 #: What is tried: widths in ln E over which energy points borrow from each other, and shares of the pooled correlation
 #: matrix in that of a bin.
@@ -116,6 +132,11 @@ class Energies:
     share: float
     names: tuple[str, ...]
     n_layers: int
+
+    @property
+    def passing(self) -> int:
+        """Number of the quantity that holds the energy of showers that pass, bin 0; -1 if they have no bin."""
+        return self.names.index(PASSING) if PASSING in self.names else -1
 
     @property
     def n_bins(self) -> int:
@@ -187,7 +208,9 @@ class Starts:
         return np.array(edges, dtype=np.int64)
 
 
-def quantities_of(geometry: Geometry, showers: Summary, factors: Floats | None = None) -> Quantities:
+def quantities_of(
+    geometry: Geometry, showers: Summary, factors: Floats | None = None, *, passing: Bools | None = None
+) -> Quantities:
     """Return the quantities of a slice's showers: total/E, layers/total, mean depths inside thick layers.
 
     Parameters
@@ -197,6 +220,8 @@ def quantities_of(geometry: Geometry, showers: Summary, factors: Floats | None =
         n showers; depths are those of the showers that keep their hits, NaN for others.
     factors : float64 array (n, L), optional
         Modulation of each layer's energy at the shower's azimuth, which is divided out.
+    passing : bool array (n,), optional
+        Showers of hadrons that pass: they have no total/E, but a total in MeV, the last quantity, which others lack.
     """
     layer = showers.layer_energy if factors is None else showers.layer_energy / factors
     total = layer.sum(axis=1)
@@ -209,9 +234,21 @@ def quantities_of(geometry: Geometry, showers: Summary, factors: Floats | None =
         *(f"depth in {geometry.layer_ids[k]}" for k in thick),
     )
     kind = np.array([2] + [0] * layer.shape[1] + [1] * len(thick), dtype=np.int64)
+    values = np.column_stack([total / showers.particles.energy, share, depth.reshape(len(showers), len(thick))])
+    if passing is None:
+        return Quantities(values, kind, names)
+    values[passing, 0] = np.nan
     return Quantities(
-        np.column_stack([total / showers.particles.energy, share, depth.reshape(len(showers), len(thick))]), kind, names
+        np.column_stack([values, np.where(passing, total, np.nan)]), np.append(kind, 0), (*names, PASSING)
     )
+
+
+def total_of(quantities: Quantities, energy: Floats) -> Floats:
+    """Return the visible energy over E (n,) of showers, of those that pass, too."""
+    total = quantities.values[:, 0]
+    if PASSING not in quantities.names:
+        return total
+    return np.where(np.isnan(total), quantities.values[:, quantities.names.index(PASSING)] / energy, total)
 
 
 def thick_layers(showers: Summary) -> Ints:
@@ -245,6 +282,7 @@ def fit(
     n_bins: int,
     n_layers: int,
     starts: Starts | None = None,
+    pass_probability: Floats | None = None,
 ) -> tuple[Energies, Ints]:
     """Fit distributions, bins and correlations; return the model and the bin of every shower (n,).
 
@@ -261,29 +299,36 @@ def fit(
     n_layers : int
     starts : Starts, optional
         Take bins of starts instead.
+    pass_probability : float64 array (P,), optional
+        Of showers that pass, at the energy points; as many as there are if omitted.
 
     Raises
     ------
     FitError
         If fewer than 20 showers have energy.
     """
-    if (quantities.values[:, 0] > 0).sum() < 20:
-        seen = int((quantities.values[:, 0] > 0).sum())
+    total = total_of(quantities, energy)
+    seen = int((total > 0).sum())
+    if seen < 20:
         raise FitError(f"energies: {seen} showers with energy; at least 20 are needed")
     laws, residual = marginals.fit(quantities, points, energy)
     g, correlation = scores_of(quantities, laws, residual, points)
     direction = _directions(correlation, n_layers)
     first, threshold = np.empty(0, dtype=np.int64), np.zeros(n_layers)
+    passing = np.isnan(quantities.values[:, 0]) if PASSING in quantities.names else None
     if starts is None:
-        n_bins = n_bins if len(g) >= 30 * n_bins else 1
-        bin_, edges = bins_of(np.einsum("ij,ij->i", g, direction[points.point]), points, n_bins)
+        own = np.ones(len(g), dtype=np.bool_) if passing is None else ~passing
+        n_bins = n_bins if own.sum() >= 30 * n_bins else 1
+        bin_, edges = bins_of(np.einsum("ij,ij->i", g, direction[points.point]), points, n_bins, own)
+        if passing is not None:
+            n_bins, bin_ = n_bins + 1, np.where(passing, 0, bin_ + 1)
     else:
         first, threshold = starts.first_of_bins(), starts.threshold
         n_bins = len(first) - 1
         bin_ = np.searchsorted(first, starts.layer, side="right") - 1
         edges = np.zeros((len(points), 0))
     inner = _inner_scores(g, bin_, points, n_bins)
-    layers = layer_energies(quantities.values, n_layers)
+    layers = np.nan_to_num(quantities.values[:, 1 : n_layers + 1]) * total[:, None]
     width = _choose_width(layers, points)
     share = _choose_share(inner, bin_, points, n_bins, width)
     score, factor = _tables(g, bin_, points, n_bins, width, share)
@@ -293,6 +338,9 @@ def fit(
     target = np.einsum("pq,qij->pij", weights / weights.sum(axis=1, keepdims=True), matrices)
     number = np.array([np.bincount(bin_[points.point == p], minlength=n_bins) for p in range(len(points))])
     probability = number * 1.0 if starts is not None else np.full(number.shape, 1.0)
+    if passing is not None:
+        p0 = number[:, 0] / points.counts if pass_probability is None else pass_probability
+        probability[:, 0] = (n_bins - 1) * p0 / np.maximum(1.0 - p0, 1e-9)
     probability /= probability.sum(axis=1, keepdims=True)
     model = Energies(
         laws, direction, edges, score, factor, probability, first, threshold, width, share, quantities.names, n_layers
@@ -316,7 +364,7 @@ def _widths_of_points(x: Floats, points: EnergyPoints) -> Floats:
 
 
 def layer_energies(values: Floats, n_layers: int) -> Floats:
-    """Layer energies over E, (n, L), from quantities (n, m)."""
+    """Layer energies over E, (n, L), of drawn quantities (n, m)."""
     return np.asarray(np.nan_to_num(values[:, 1 : n_layers + 1]) * values[:, :1])
 
 
@@ -407,12 +455,17 @@ def _regular(matrix: Floats) -> Floats:
     return np.asarray((1 - _RIDGE) * matrix + _RIDGE * np.eye(len(matrix)))
 
 
-def bins_of(leading: Floats, points: EnergyPoints, n_bins: int) -> tuple[Ints, Floats]:
-    """Cut the showers of every energy point in bins of equal numbers; return the bins (n,) and edges (P, B - 1)."""
+def bins_of(leading: Floats, points: EnergyPoints, n_bins: int, own: Bools | None = None) -> tuple[Ints, Floats]:
+    """Cut the showers of every energy point in bins of equal numbers; return the bins (n,) and edges (P, B - 1).
+
+    Showers that are not `own` are left out: their bin is 0.
+    """
     bin_ = np.zeros(len(leading), dtype=np.int64)
     edges = np.zeros((len(points), n_bins - 1))
     for p in range(len(points)):
-        rows = np.flatnonzero(points.point == p)
+        rows = np.flatnonzero((points.point == p) & (True if own is None else own))
+        if not len(rows):
+            continue
         order = rows[np.argsort(leading[rows], kind="stable")]
         bin_[order] = np.arange(len(rows)) * n_bins // len(rows)
         for b in range(1, n_bins):
@@ -558,7 +611,8 @@ def draw(model: Energies, energy: Floats, *, seed: int, index: Ints | None = Non
     out, bin_ = np.empty((len(energy), len(laws.kind))), np.empty(len(energy), dtype=np.int64)
     _draw(
         seed, number, energy, laws.ln_e, model.probability, model.first, model.threshold, model.factor, model.score,
-        laws.zero, laws.shape, location, ln_scale, laws.kind, model.n_layers, SCORE_MAX, marginals.Z_MAX, out, bin_,
+        laws.zero, laws.shape, location, ln_scale, laws.kind, model.n_layers, model.passing, SCORE_MAX, marginals.Z_MAX,
+        out, bin_,
     )  # fmt: skip
     return out, bin_
 
@@ -566,8 +620,8 @@ def draw(model: Energies, energy: Floats, *, seed: int, index: Ints | None = Non
 @kernel
 def _draw(
     seed: Any, index: Any, energy: Any, points: Any, probability: Any, first: Any, threshold: Any, factor: Any,
-    score: Any, zero: Any, shape: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, score_max: Any,
-    shape_max: Any, out: Any, bin_: Any,
+    score: Any, zero: Any, shape: Any, location: Any, ln_scale: Any, kind: Any, n_layers: Any, passing: Any,
+    score_max: Any, shape_max: Any, out: Any, bin_: Any,
 ) -> None:  # fmt: skip
     work, two, two_s = np.empty((2, len(kind))), np.zeros((2, len(kind))), np.zeros((2, len(kind)))
     member, weight, slot = np.zeros(4, dtype=np.int64), np.zeros(4), np.array([0, 1, 2, 3])
@@ -588,7 +642,7 @@ def _draw(
             two[0, j], two_s[0, j] = location[i, j], ln_scale[i, j]
         bin_[i] = draw1(
             seed, index[i], energy[i], slot, member, weight, probability, first, threshold, factor, score, score_max,
-            zero, shape, shape_max, slices, two, two_s, kind, n_layers, work, out[i],
+            zero, shape, shape_max, slices, two, two_s, kind, n_layers, passing, work, out[i],
         )  # fmt: skip
 
 
@@ -670,7 +724,7 @@ def _positive(matrix: Floats) -> Floats:
 
 
 def left_out(quantities: Quantities, points: EnergyPoints, energy: Floats) -> list[dict[str, float]]:
-    """How well each inner energy point is predicted without its showers.
+    """How well each inner energy point is predicted without its showers; of hadrons, those that do not pass.
 
     Returns
     -------
@@ -684,10 +738,10 @@ def left_out(quantities: Quantities, points: EnergyPoints, energy: Floats) -> li
     found = []
     n_layers = int((quantities.kind == 0).sum())
     for p in range(1, len(points) - 1):
-        own = points.point == p
+        own = (points.point == p) & ~np.isnan(quantities.values[:, 0])
         if own.sum() < 10:
             continue
-        others = ~own
+        others = points.point != p
         laws, _ = marginals.fit(quantities.take(others), energy_points(energy[others]), energy[others], quick=True)
         x = quantities.values[own]
         total = x[:, 0]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import FitError
-from fastparam.fit import energies, lateral, longitudinal, modulation, radial
+from fastparam.fit import energies, hadron_start, lateral, longitudinal, modulation, radial
 from fastparam.fit.energies import Starts
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
@@ -65,7 +65,8 @@ def fit(
     hit_weights : bool
         Give hits the spectrum of the stored ones instead of equal energies.
     start_bins : bool
-        In detectors of many layers, take bins of the layer in which showers start instead.
+        Of a hadron: in detectors of many layers, take bins of the layer in which showers start instead; in those of
+        few, give showers that pass a bin of their own.
     left_out : bool
         Measure how well each inner energy point is predicted without it.
 
@@ -81,11 +82,20 @@ def fit(
     assert showers.deposits is not None
     energy = showers.particles.energy
     points = energy_points(energy)
-    quantities = energies.quantities_of(geometry, showers)
-    starts = None
-    if start_bins and geometry.n_layers >= COARSE:
-        starts = Starts(shower_start(showers.layer_energy, geometry), MIPS * mip_energy(geometry))
-    model, bin_ = energies.fit(quantities, points, energy, n_bins=n_bins, n_layers=geometry.n_layers, starts=starts)
+    starts, passing, pass_probability = None, None, None
+    if start_bins:
+        start = shower_start(showers.layer_energy, geometry)
+        if geometry.n_layers >= COARSE:
+            starts = Starts(start, MIPS * mip_energy(geometry))
+        else:
+            passing = start < 0
+            if "start" in components:
+                pass_probability = hadron_start.no_start_probability(components["start"], points.energy)
+    quantities = energies.quantities_of(geometry, showers, passing=passing)
+    model, bin_ = energies.fit(
+        quantities, points, energy, n_bins=n_bins, n_layers=geometry.n_layers, starts=starts,
+        pass_probability=pass_probability,
+    )  # fmt: skip
     hits = lateral.hits_of(showers.deposits)
     shapes = lateral.fit(
         geometry,
@@ -129,7 +139,8 @@ def _notes(settings: dict[str, Any], model: energies.Energies, n_layers: int) ->
     layers = settings["radial_function_in_layers"]
     notes = [
         f"energies: {len(laws.kind)} quantities ({n_layers} layers) at {len(laws.ln_e)} energies, {model.n_bins} bins"
-        f" of {'the layer where showers start' if len(model.first) else 'the leading component'}; correlations share"
+        f" of {'the layer where showers start' if len(model.first) else 'the leading component'}"
+        f"{', the first of hadrons that pass' if model.passing >= 0 else ''}; correlations share"
         f" showers over {model.width:g} in ln E, and bins {100 * model.share:.0f} % of them",
         f"quantile functions of {settings['quantile_knots']} knots, {settings['quantile_deviation']:.2f}/sqrt(n) from"
         " the showers' own at most (0.3 are allowed)",

@@ -148,7 +148,7 @@ def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
     tables = [part.tables["fastcalosim"] for part in parts]
     models = (Energies.from_tables(tables[0]), Energies.from_tables(tables[1]))
     shapes = [Lateral.from_tables(t) for t in tables]
-    n_bins = max(model.n_bins for model in models)
+    n_bins, passing = max(model.n_bins for model in models), models[0].passing >= 0
     n_r = max(len(s.edges) - 1 for s in shapes)
     n_zones = max(len(s.alpha) for s in shapes)
     n_weights, n_w_knots = max(s.weights.shape[0] for s in shapes), max(s.weights.shape[1] for s in shapes)
@@ -159,7 +159,7 @@ def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
         total /= total[..., -1:]
         wide = np.ones((*total.shape[:3], n_r))
         wide[..., : total.shape[-1]] = total
-        cumulative.append(np.repeat(wide, n_bins // wide.shape[1], axis=1))
+        cumulative.append(_more_bins(wide, n_bins, passing))
         edges.append(np.concatenate([s.edges, np.full(n_r + 1 - len(s.edges), s.edges[-1])]))
         z = np.zeros((n_layers, n_r), dtype=np.int64)
         z[:, : s.zone.shape[1]] = s.zone
@@ -181,9 +181,9 @@ def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
         parts,
         models,
         (models[0].marginals.ln_e, models[1].marginals.ln_e),
-        np.concatenate([np.repeat(m.probability / (n_bins // m.n_bins), n_bins // m.n_bins, axis=1) for m in models]),
-        np.concatenate([np.repeat(m.factor, n_bins // m.n_bins, axis=1) for m in models]),
-        np.concatenate([np.repeat(m.score, n_bins // m.n_bins, axis=1) for m in models]),
+        np.concatenate([_shared(_more_bins(m.probability, n_bins, passing), m.n_bins, passing) for m in models]),
+        np.concatenate([_more_bins(m.factor, n_bins, passing) for m in models]),
+        np.concatenate([_more_bins(m.score, n_bins, passing) for m in models]),
         np.concatenate([m.marginals.zero for m in models]),
         np.concatenate([_finer(m.marginals.shape, knots) for m in models]),
         models[0].marginals.kind,
@@ -197,6 +197,22 @@ def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
         np.stack(spread),
         thick,
     )
+
+
+def _more_bins(table: Floats, n_bins: int, passing: bool) -> Floats:
+    """Tables (P, B, ...) of so many bins: a single bin stands for all of them. That of showers that pass stays one."""
+    first = int(passing)
+    return np.concatenate(
+        [table[:, :first], np.repeat(table[:, first:], (n_bins - first) // (table.shape[1] - first), axis=1)], axis=1
+    )
+
+
+def _shared(probability: Floats, n_bins: int, passing: bool) -> Floats:
+    """Probabilities (P, B), those of bins that came from one of `n_bins` bins divided among them."""
+    first = int(passing)
+    found = probability.copy()
+    found[:, first:] /= (probability.shape[1] - first) // (n_bins - first)
+    return found
 
 
 def _finer(shape: Floats, knots: int) -> Floats:
@@ -244,7 +260,8 @@ def _sample(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, seed:
         seed, particles.index, energy, pair.slots(member), member, share, pair.probability, pair.models[0].first,
         pair.models[0].threshold, pair.factor, pair.score, SCORE_MAX, pair.zero,
         pair.shape, Z_MAX,
-        np.stack([1.0 - weight, weight], axis=1), location, ln_scale, pair.kind, geometry.n_layers, drawn, bin_,
+        np.stack([1.0 - weight, weight], axis=1), location, ln_scale, pair.kind, geometry.n_layers,
+        pair.models[0].passing, drawn, bin_,
     )  # fmt: skip
     layer_energy = drawn[:, 1 : geometry.n_layers + 1] * (drawn[:, :1] * energy[:, None])
     layer_energy = _modulated(tune, pair, particles, weight, layer_energy)
@@ -312,13 +329,14 @@ def _depth_densities(tune: Tune, pair: _Pair, particles: Particles, weight: Floa
 def _draw(
     seed: Any, index: Any, energy: Any, slot: Any, member: Any, weight: Any, probability: Any, first: Any,
     threshold: Any, factor: Any, score: Any, score_max: Any, zero: Any, shape: Any, shape_max: Any, slice_weight: Any,
-    location: Any, ln_scale: Any, kind: Any, n_layers: Any, out: Any, bin_: Any,
+    location: Any, ln_scale: Any, kind: Any, n_layers: Any, passing: Any, out: Any, bin_: Any,
 ) -> None:  # fmt: skip
     for i in prange(len(index)):
         work = np.empty((2, len(kind)))
         bin_[i] = draw1(
             seed, index[i], energy[i], slot[i], member[i], weight[i], probability, first, threshold, factor, score,
-            score_max, zero, shape, shape_max, slice_weight[i], location[i], ln_scale[i], kind, n_layers, work, out[i],
+            score_max, zero, shape, shape_max, slice_weight[i], location[i], ln_scale[i], kind, n_layers, passing, work,
+            out[i],
         )  # fmt: skip
 
 

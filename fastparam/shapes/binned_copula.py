@@ -17,6 +17,10 @@ Quantities are numbered: 0 the total (`kind` 2), 1 to L the layers' shares of it
 
 Bins may be *starts*: ranges of the layer in which a shower starts, the first with more than a threshold in it and in
 each of the next two (-1: none). Then z is drawn again until the shower does start in its bin.
+
+Bin 0 may hold the showers of hadrons that pass. Their energy does not scale with E, and a fit of the total that is
+wrong by its error would lift them to energies that none of them has; so it is a quantity of its own, the last, in MeV,
+which takes the place of the total in this bin.
 """
 
 from __future__ import annotations
@@ -73,7 +77,7 @@ def start1(out: Any, n_layers: int, scale: float, threshold: Any) -> int:
 def draw1(
     seed: Any, index: Any, energy: float, slot: Any, member: Any, weight: Any, probability: Any, first: Any,
     threshold: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any, shape_max: float,
-    slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
+    slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, passing: int, work: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Draw the quantities of one shower and return its bin.
 
@@ -106,10 +110,12 @@ def draw1(
         Of the two slices at the shower's energy.
     kind : int64 array (m,)
     n_layers : int
+    passing : int
+        Number of the quantity that is the visible energy of showers in bin 0 in MeV; -1 for none.
     work : float64 array (2, m)
         Space.
     out : float64 array (m,)
-        Total as a fraction of the shower's energy, shares of the layers, depths inside layers.
+        Total as a fraction of the shower's energy, shares of the layers, depths inside layers, energy if passing.
     """
     n_bins = factor.shape[1]
     left = uniform(stream(seed, index, _BIN))
@@ -134,7 +140,7 @@ def draw1(
     for _ in range(_TRIES):
         _draw_in_bin(
             states, b, member, weight, factor, score, score_max, zero, shape, shape_max, slice_weight, location,
-            ln_scale, kind, n_layers, work, out,
+            ln_scale, kind, n_layers, passing, energy, work, out,
         )  # fmt: skip
         if len(first) == 0:
             break
@@ -147,7 +153,8 @@ def draw1(
 @kernel
 def _draw_in_bin(
     states: Any, b: int, member: Any, weight: Any, factor: Any, score: Any, score_max: float, zero: Any, shape: Any,
-    shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, work: Any, out: Any,
+    shape_max: float, slice_weight: Any, location: Any, ln_scale: Any, kind: Any, n_layers: int, passing: int,
+    energy: float, work: Any, out: Any,
 ) -> None:  # fmt: skip
     m = len(kind)
     for i in range(m):
@@ -204,6 +211,8 @@ def _draw_in_bin(
             out[i] = max(value, _FLOOR)
         if 1 <= i <= n_layers:
             shares += out[i]
+    if passing >= 0 and b == 0:
+        out[0] = out[passing] / energy
     if out[0] > 0.0 and shares <= 0.0:
         out[best] = 1.0  # a shower with energy has it somewhere: in the layer that was closest to being hit
         shares = 1.0

@@ -359,3 +359,71 @@ def test_without_drawing_again_showers_would_not_start_in_their_bins(
     x, bin_ = energies.draw(once, np.full(6000, 600.0), seed=4)
     found = run_starts(energies.layer_energies(x, 20) * 600.0)
     assert ((model.first[bin_] <= found) & (found < model.first[bin_ + 1])).mean() < 0.9
+
+
+# Hadrons that pass a detector of few layers
+
+
+def hadrons_of_few_layers(counts: dict[float, int], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energies, layer energies (n, 4), and which pass: 30 %, with 80 MeV whatever their energy."""
+    rng = np.random.default_rng(seed)
+    energy = np.repeat(list(counts), list(counts.values())).astype(np.float64)
+    n = len(energy)
+    passing = rng.random(n) < 0.3
+    total = np.where(passing, rng.gamma(40.0, 2.0, n), energy * rng.beta(4.0, 8.0, n))
+    share = rng.gamma(np.where(passing[:, None], [8.0, 20.0, 80.0, 8.0], [1.0, 4.0, 12.0, 3.0]))
+    return energy, share / share.sum(axis=1, keepdims=True) * total[:, None], passing
+
+
+def of_few_layers(
+    energy: np.ndarray, layer: np.ndarray, passing: np.ndarray | None
+) -> tuple[Energies, np.ndarray, np.ndarray]:
+    total = layer.sum(axis=1)
+    values = np.column_stack([total / energy, layer / total[:, None]])
+    names, kind = ("total", "a", "b", "c", "d"), [2, 0, 0, 0, 0]
+    if passing is not None:
+        values[passing, 0] = np.nan
+        values = np.column_stack([values, np.where(passing, total, np.nan)])
+        names, kind = (*names, energies.PASSING), [*kind, 0]
+    quantities = Quantities(values, np.array(kind), names)
+    model, bin_ = energies.fit(quantities, energy_points(energy), energy, n_bins=5, n_layers=4)
+    return model, bin_, total
+
+
+FEW_AT_THE_TOP = {2000.0: 220, 4000.0: 190, 8000.0: 130, 16_000.0: 80, 32_000.0: 40}
+
+
+def test_hadrons_that_pass_keep_their_fraction_and_their_energy_where_few_were_tuned_on() -> None:
+    """At 32 GeV 40 showers leave the mean of the total uncertain by 1 GeV; those that pass hold 80 MeV all the same."""
+    energy, layer, passing = hadrons_of_few_layers(FEW_AT_THE_TOP, 1)
+    model, bin_, _ = of_few_layers(energy, layer, passing)
+    np.testing.assert_array_equal(bin_ == 0, passing)
+    for e in (32_000.0, 22_600.0):
+        x, drawn_bin = energies.draw(model, np.full(4000, e), seed=5)
+        total = x[:, 0] * e
+        assert abs(np.mean(total < 160.0) - passing.mean()) < 4 * np.sqrt(0.3 * 0.7 * (1 / 40 + 1 / 4000))
+        np.testing.assert_array_equal(total < 160.0, drawn_bin == 0)
+        # Gamma of shape 40 and scale 2 MeV, known from 200 showers.
+        assert abs(total[drawn_bin == 0].mean() - 80.0) < 4 * 12.6 / np.sqrt(passing.sum())
+        tracks = layer[passing] / layer[passing].sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(x[drawn_bin == 0, 1:5].mean(axis=0), tracks.mean(axis=0), atol=0.02)
+
+
+def test_one_law_for_all_would_lose_those_that_pass() -> None:
+    energy, layer, passing = hadrons_of_few_layers(FEW_AT_THE_TOP, 1)
+    model, _, _ = of_few_layers(energy, layer, None)
+    x, _ = energies.draw(model, np.full(4000, 32_000.0), seed=5)
+    assert np.mean(x[:, 0] * 32_000.0 < 160.0) < 0.15 < passing[energy == 32_000.0].mean()
+
+
+def test_the_probability_to_pass_may_be_a_law() -> None:
+    energy, layer, passing = hadrons_of_few_layers(FEW_AT_THE_TOP, 1)
+    total = layer.sum(axis=1)
+    values = np.column_stack([total / energy, layer / total[:, None], np.where(passing, total, np.nan)])
+    values[passing, 0] = np.nan
+    quantities = Quantities(values, np.array([2, 0, 0, 0, 0, 0]), ("total", "a", "b", "c", "d", energies.PASSING))
+    law = np.array([0.1, 0.15, 0.2, 0.25, 0.3])
+    model, _ = energies.fit(quantities, energy_points(energy), energy, n_bins=5, n_layers=4, pass_probability=law)
+    _, bin_ = energies.draw(model, np.full(20_000, 4000.0), seed=5)
+    assert abs(np.mean(bin_ == 0) - 0.15) < 4 * np.sqrt(0.15 * 0.85 / 20_000)
+    np.testing.assert_allclose(np.bincount(bin_)[1:] / 20_000, 0.17, atol=0.011)

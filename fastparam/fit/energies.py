@@ -345,20 +345,23 @@ def fit(
     model = Energies(
         laws, direction, edges, score, factor, probability, first, threshold, width, share, quantities.names, n_layers
     )
-    centre = quantities.values[:, 1 : n_layers + 1] @ np.arange(n_layers)
     shares = np.nan_to_num(quantities.values[:, 1 : n_layers + 1])
+    centre = np.where(total > 0, shares @ np.arange(n_layers), np.nan)
+    spread = np.array([_widths_of_points(np.where(bin_ == b, centre, np.nan), points) for b in range(n_bins)]).T
     means = np.array([shares[points.point == p].mean(axis=0) for p in range(len(points))])
-    return calibrate(model, target, means, _widths_of_points(centre, points)), bin_
+    return calibrate(model, target, means, spread), bin_
 
 
 def _widths_of_points(x: Floats, points: EnergyPoints) -> Floats:
-    """Return the standard deviation of x at every energy point, smooth in ln E, (P,)."""
+    """Return the standard deviation of x at every energy point, smooth in ln E, (P,); 0 if nothing is known of it."""
     ln_width, error = np.zeros(len(points)), np.full(len(points), np.inf)
     for p in range(len(points)):
         own = x[(points.point == p) & np.isfinite(x)]
         if len(own) > 4 and own.std() > 0:
             kurtosis = float(((own - own.mean()) ** 4).mean() / own.var() ** 2)
             ln_width[p], error[p] = np.log(own.std(ddof=1)), np.sqrt(max(kurtosis - 1.0, 0.5) / (4.0 * len(own)))
+    if not np.isfinite(error).any():
+        return np.zeros(len(points))
     ln_e = np.log(points.energy)
     return np.asarray(np.exp(marginals.smooth_law(ln_e, ln_width, error, ln_e)))
 
@@ -662,8 +665,9 @@ def calibrate(
         Wanted correlation matrices of the layers' energies.
     mean_share : float64 array (P, L)
         Wanted mean shares.
-    centre_width : float64 array (P,)
-        Wanted standard deviation of a shower's mean layer: small errors of many correlations add up in it.
+    centre_width : float64 array (P, B)
+        Wanted standard deviation of a shower's mean layer in each bin, 0 for any: small errors of many correlations add
+        up in it, and showers of the last bin scatter more than all others.
     """
     wanted, n_layers = model.marginals, model.n_layers
     knots = np.linspace(-marginals.Z_MAX, marginals.Z_MAX, wanted.shape.shape[2])
@@ -698,10 +702,13 @@ def calibrate(
             within = np.sqrt(sum(x[bin_ == b].var(axis=0) * np.mean(bin_ == b) for b in np.unique(bin_)))
             gain = np.minimum(spread / np.maximum(within, 1e-12), 2.0)
             step = np.zeros(factor.shape[2:])
-            step[inner, inner] = 0.7 * (missing + _towards(drawn[:, inner], centre_width[p])) * np.outer(gain, gain)
-            np.fill_diagonal(step, 0.0)
+            step[inner, inner] = 0.7 * missing * np.outer(gain, gain)
             for b in range(model.n_bins):
-                factor[p, b] = np.linalg.cholesky(_positive(factor[p, b] @ factor[p, b].T + step))
+                own = step.copy()
+                if (bin_ == b).sum() > 300 and centre_width[p, b] > 0:
+                    own[inner, inner] += 0.7 * _towards(drawn[bin_ == b, inner], centre_width[p, b])
+                np.fill_diagonal(own, 0.0)
+                factor[p, b] = np.linalg.cholesky(_positive(factor[p, b] @ factor[p, b].T + own))
     return replace(model, marginals=replace(wanted, shape=shape), factor=factor)
 
 

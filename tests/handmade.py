@@ -143,7 +143,7 @@ def part(
                 main=0,
                 media=media,
             ),
-            "radial": component(LAWS["smooth"].names, radial, law="smooth"),
+            "radial": component(LAWS["smooth"].names, radial, law="smooth", front=0.6),
         },
     )
 

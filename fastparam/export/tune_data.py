@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastparam.export.homogeneous import Constants
 from fastparam.export.readme import title
-from fastparam.fit import layer_factors, modulation, population, radial_warp, spot_groups, warp
+from fastparam.fit import acceptance, layer_factors, modulation, population, radial, radial_warp, spot_groups, warp
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
@@ -27,6 +27,9 @@ __all__ = [
 
 #: Steps in X0 in which a thick layer's profile is tabulated, as in `fastparam.generate.gflash`.
 _STEP = 0.25
+
+#: How often radius and azimuth of a spot are drawn, as in `fastparam.generate.gflash`.
+TRIES = 100
 
 #: The mean shower of a slice whose layers get nothing on top, as in `fastparam.generate.gflash`.
 NO_REFERENCE = (1.6, 0.0, 1.4, 0.0)
@@ -82,6 +85,9 @@ def detector_constants(geometry: Geometry) -> str:
         f"inline constexpr int kMedia = {int(geometry.layer_medium.max()) + 1};",
         _array("int", "kLayerMedium", "kLayers", geometry.layer_medium),
         _array("bool", "kWhole", "kLayers", _whole(geometry)),
+        _array("bool", "kThin", "kLayers", acceptance.thin(geometry)),
+        _array("int", "kEntrance", "kLayers", acceptance.entrances(geometry)),
+        f"inline constexpr int kTries = {TRIES};  // to place a spot in a layer of its medium",
         f"inline constexpr double kPitch = {_number(pitch)};  // of the modulation in phi, rad; 0 without one",
         _array("double", "kPhaseRadius", "1 + kLayers", radii),
         f"inline constexpr double kDepth = {_number(float(_depth(geometry)))};  // X0, of all slabs, straight through",
@@ -208,7 +214,7 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {f'kModulation{number}' if _modulated(part) else 'nullptr'},",
         f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",
-        f"    {_braces(shower['radial'].values)},",
+        f"    {_braces(shower['radial'].values)}, {_number(radial.front(shower['radial']))},",
         f"    {f'kRadialWarp{number}' if 'radial_warp' in shower else 'nullptr'},",
         f"    {'false' if groups is None else 'true'}, {_braces([0.0] * 4 if groups is None else groups.values)}}},",
     ]

@@ -22,13 +22,14 @@ the curvature and of the scores of single showers, since the energies of one sho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from iminuit import Minuit
 
 from fastparam.errors import FitError
+from fastparam.fit.acceptance import Acceptance
 from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.summary.points import EnergyPoints
 
@@ -42,7 +43,10 @@ __all__ = [
     "cumulative",
     "evaluate",
     "fit",
+    "front",
     "goodness",
+    "predicted",
+    "visible",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -51,16 +55,18 @@ Floats = npt.NDArray[np.float64]
 TAU_EDGES = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 5.0])
 
 #: Parts of an age bin over which the law is averaged, weighted with the energy in them: at the mean age of a whole bin
-#: the classical core would come out 1 % too narrow.
+#: the classical core would come out 1 % too narrow. Cells of depth reach beyond their bin: there is one part more on
+#: either side.
 _PARTS = 4
-_PART_EDGES = np.append(
-    (TAU_EDGES[:-1, None] + np.diff(TAU_EDGES)[:, None] * np.arange(_PARTS) / _PARTS).ravel(), TAU_EDGES[-1]
-)
 
 #: Moliere radii beyond which neither summaries nor samplers look; full simulation has 1e-4 of its energy there.
 MAX_RADIUS = 20.0
 
 _MIN_RADIUS = 1e-3
+
+#: Range of the fitted share of what is mirrored, a probability, with room below for its error; and the smallest excess
+#: of a ring that it is fitted to.
+_FRONTS, _SEEN_IN_FRONT = (-0.5, 1.0), 0.01
 
 
 def _classical(values: Floats, tau: Floats, ln_e: Floats) -> tuple[Floats, Floats, Floats]:
@@ -137,6 +143,13 @@ class RadialData:
         Of the n showers.
     incident : float64 array (n,)
         Kinetic energy in MeV.
+    cell : int64 array (m,), optional
+        Depth cell of every entry, of C; needed for what follows.
+    ages, age_shares : float64 arrays (n, C, k), optional
+        Ages in the parts of each cell, and how much of its energy the shower's own profile has there: in early cells
+        most of it lies behind their middle. By default all energy has the age `tau`.
+    acceptance : Acceptance, optional
+        What is seen of each ring (`fit.acceptance`); default all of it.
     """
 
     shower: npt.NDArray[np.int64]
@@ -146,6 +159,10 @@ class RadialData:
     r_edges: Floats
     points: EnergyPoints
     incident: Floats
+    cell: npt.NDArray[np.int64] | None = None
+    ages: Floats | None = None
+    age_shares: Floats | None = None
+    acceptance: Acceptance | None = None
 
 
 def evaluate(fit: Fit, tau: Floats, ln_e: Floats) -> tuple[Floats, Floats, Floats]:
@@ -169,8 +186,11 @@ class RadialCells:
         Of the energy of the point's showers in the row, on average.
     n_showers : float64 array (m,)
         Of the energy point.
-    tau, mixture : float64 arrays (m, 4)
+    tau, mixture : float64 arrays (m, k)
         Mean ages in the parts of each row's bin of age, and shares of the row's energy in them.
+    seen, mirrored : float64 arrays (m, k, n_r), or None
+        Share of the rings that is seen in these parts, and what is found there of those lost in front; None where all
+        is seen.
     r2 : float64 array (n_r + 1,)
         Squared edges of the radial bins in Moliere radii; the last one is finite.
     shower, row, ring : int64 arrays
@@ -188,6 +208,8 @@ class RadialCells:
     n_showers: Floats
     tau: Floats
     mixture: Floats
+    seen: Floats | None
+    mirrored: Floats | None
     r2: Floats
     shower: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
@@ -204,21 +226,21 @@ def cells(data: RadialData) -> RadialCells:
         If fewer than 20 showers have energy in the bins of age.
     """
     n_tau, n_points = len(TAU_EDGES) - 1, len(data.points)
-    part = np.searchsorted(_PART_EDGES, data.tau, side="right") - 1
+    age = np.searchsorted(TAU_EDGES, data.tau, side="right") - 1
     r2 = data.r_edges[:-1] ** 2
     n_r = len(r2) - 1
-    use = (part >= 0) & (part < n_tau * _PARTS) & (data.ring < n_r) & (data.energy > 0)
+    use = (age >= 0) & (age < n_tau) & (data.ring < n_r) & (data.energy > 0)
     if len(np.unique(data.shower[use])) < 20:
         raise FitError(
             f"radial: {len(np.unique(data.shower[use]))} showers have energy at ages of 0 to {TAU_EDGES[-1]:g} shower"
             " maxima; at least 20 are needed"
         )
-    shower, ring, energy, part = data.shower[use], data.ring[use], data.energy[use], part[use]
+    shower, ring, energy = data.shower[use], data.ring[use], data.energy[use]
     # Every shower counts with its share of visible energy, so that an energy point is not ruled by its upward
     # fluctuations.
     total = np.bincount(data.shower, weights=data.energy, minlength=len(data.incident))
     share = energy / total[shower]
-    row = data.points.point[shower] * n_tau + part // _PARTS
+    row = data.points.point[shower] * n_tau + age[use]
     n_rows = n_points * n_tau
     table = np.bincount(row * n_r + ring, weights=share, minlength=n_rows * n_r).reshape(n_rows, n_r)
     weight = table.sum(axis=1)
@@ -231,9 +253,7 @@ def cells(data: RadialData) -> RadialCells:
             "radial: at no energy and age do 5 showers hold more than 5 independent deposits; give more showers per"
             " energy, or energies closer together"
         )
-    where = row * _PARTS + part % _PARTS
-    in_part = np.bincount(where, weights=share, minlength=n_rows * _PARTS).reshape(n_rows, _PARTS)
-    tau_sum = np.bincount(where, weights=share * data.tau[use], minlength=n_rows * _PARTS).reshape(n_rows, _PARTS)
+    tau, in_part, seen, mirrored = _parts(data, use, row, share, n_rows)
     kept = good[row]
     counts = np.repeat(data.points.counts, n_tau).astype(np.float64)
     return RadialCells(
@@ -244,14 +264,67 @@ def cells(data: RadialData) -> RadialCells:
         n_eff_error[good],
         (weight / counts)[good],
         counts[good],
-        (tau_sum / np.where(in_part > 0, in_part, 1.0))[good],
+        tau[good],
         in_part[good] / weight[good, None],
+        None if seen is None else seen[good],
+        None if mirrored is None else mirrored[good],
         r2,
         shower[kept],
         (np.cumsum(good) - 1)[row[kept]],
         ring[kept],
         share[kept] * n_eff[row[kept]] / weight[row[kept]],
     )
+
+
+def _parts(
+    data: RadialData, use: npt.NDArray[np.bool_], row: npt.NDArray[np.int64], share: Floats, n_rows: int
+) -> tuple[Floats, Floats, Floats | None, Floats | None]:
+    """Mean ages and energies in the parts of every row, (n_rows, k), and `seen` and `mirrored` of them.
+
+    `row` and `share` belong to the entries in `use`.
+    """
+    if data.cell is None or data.ages is None or data.age_shares is None:
+        tau, cell, weight = data.tau[use], np.zeros(len(row), dtype=np.int64), share
+    else:
+        n, n_cells, n_ages = data.ages.shape
+        place = data.shower[use] * n_cells + data.cell[use]
+        of_cell = np.bincount(place, weights=share, minlength=n * n_cells)
+        rows = np.zeros(n * n_cells, dtype=np.int64)
+        rows[place] = row  # a cell of a shower has one age
+        held = of_cell > 0
+        tau = data.ages.reshape(-1, n_ages)[held].ravel()
+        weight = (of_cell[held, None] * data.age_shares.reshape(-1, n_ages)[held]).ravel()
+        row = np.repeat(rows[held], n_ages)
+        cell = np.repeat(np.tile(np.arange(n_cells), n)[held], n_ages)
+    low, width = TAU_EDGES[:-1], np.diff(TAU_EDGES)
+    age = row % len(low)
+    part = np.clip(np.floor((tau - low[age]) / width[age] * _PARTS), -1, _PARTS).astype(np.int64) + 1
+    n_parts = _PARTS + 2
+    where = row * n_parts + part
+    energy = np.bincount(where, weights=weight, minlength=n_rows * n_parts).astype(np.float64)
+    filled = np.where(energy > 0, energy, 1.0)
+    mean = np.bincount(where, weights=weight * tau, minlength=n_rows * n_parts) / filled
+    shape = (n_rows, n_parts)
+    if data.acceptance is None:
+        return mean.reshape(shape), energy.reshape(shape), None, None
+    found = data.acceptance
+    n_cells, n_points = len(found.seen), len(data.points)
+    in_cells = np.bincount(where * n_cells + cell, weights=weight, minlength=len(energy) * n_cells)
+    of_cells: Floats = in_cells.reshape(-1, n_cells) / filled[:, None]
+    of_cells[energy <= 0] = 1.0 / n_cells
+    # What is lost in front at all depths of a run is found in its first cell, next to what that holds itself.
+    point = row // len(low)
+    at_point = np.bincount(point * n_cells + cell, weights=weight, minlength=n_points * n_cells).reshape(n_points, -1)
+    gathered = np.zeros((n_points, *found.lost.shape))
+    for c in np.unique(found.first):
+        own = at_point[:, [c]]
+        run = found.first == c
+        gathered[:, c] = at_point[:, run] @ found.lost[run] / np.where(own > 0, own, np.inf)
+    by_point = of_cells.reshape(n_points, -1, n_cells)
+    n_r = len(data.r_edges) - 2
+    seen = (of_cells @ found.seen)[:, :n_r].reshape(*shape, n_r)
+    mirrored = np.matmul(by_point, gathered)[..., :n_r].reshape(*shape, n_r)
+    return mean.reshape(shape), energy.reshape(shape), seen, mirrored
 
 
 def cumulative(core: Floats, tail: Floats, p: Floats, r2: Floats) -> Floats:
@@ -274,9 +347,12 @@ def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> F
     form = LAWS[law]
     rows = cells(data)
     counts = rows.fractions * rows.n_eff[:, None]
+    # Where nothing is lost in front of the layers, its mirror image does not matter.
+    fronts = rows.mirrored is not None and bool((rows.mirrored > _SEEN_IN_FRONT).any())
+    names = (*form.names, "front")
 
     def of(values: Floats) -> Floats:
-        return _per_ring(rows, form.function(values, rows.tau, rows.ln_e[:, None]))
+        return _per_ring(rows, form.function(values[:-1], rows.tau, rows.ln_e[:, None]), values[-1])
 
     saturated = float((counts * np.log(np.where(counts > 0, rows.fractions, 1.0))).sum())
 
@@ -285,10 +361,12 @@ def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> F
         return 2.0 * (saturated - float((counts * np.log(of(values))).sum()))
 
     warm = start is not None and start.settings.get("law") == law
-    minuit = Minuit(cost, list(start.values) if start is not None and warm else list(form.start), name=form.names)
+    first = list(start.values) if start is not None and warm else list(form.start)
+    minuit = Minuit(cost, [*first, 0.5 * fronts], name=names)
     minuit.errordef = Minuit.LEAST_SQUARES
-    minuit.limits = list(form.limits)
-    minuit.errors = [0.05 * max(abs(s), 0.1) for s in form.start]
+    minuit.limits = [*form.limits, _FRONTS]
+    minuit.errors = [*(0.05 * max(abs(s), 0.1) for s in form.start), 0.1]
+    minuit.fixed["front"] = not fronts
     if np.ptp(rows.ln_e) < 0.05:
         for name in form.energy:
             minuit.fixed[name] = True
@@ -298,7 +376,7 @@ def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> F
     values = np.array(minuit.values)
     described = of(values)
     chi2, compared = goodness(rows, described)
-    return from_minuit(
+    found = from_minuit(
         minuit,
         energy=data.incident,
         chi2=chi2,
@@ -313,18 +391,45 @@ def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> F
             "n_eff": rows.n_eff,
         },
     )
+    # Not a parameter of the law: it is kept beside it, and the errors of the law allow for it.
+    return replace(
+        found,
+        names=form.names,
+        values=found.values[:-1],
+        covariance=found.covariance[:-1, :-1],
+        at_limit=tuple(name for name in found.at_limit if name != "front"),
+        settings={"law": law, "front": float(values[-1]), "front_error": float(np.sqrt(found.covariance[-1, -1]))},
+    )
+
+
+def front(law: Fit) -> float:
+    """Return how much of what is lost in front of layers is found on the other side, 0 to 1."""
+    return float(np.clip(law.settings.get("front", 0.0), 0.0, 1.0))
 
 
 def predicted(rows: RadialCells, law: Fit) -> Floats:
     """Return the fractions (m, n_r) that a fitted law expects."""
-    return _per_ring(rows, evaluate(law, rows.tau, rows.ln_e[:, None]))
+    return _per_ring(rows, evaluate(law, rows.tau, rows.ln_e[:, None]), front(law))
 
 
-def _per_ring(rows: RadialCells, widths: tuple[Floats, Floats, Floats]) -> Floats:
-    """Fractions for R_C, R_T and p (m, 4); normalised within the last edge."""
+def visible(rows: RadialCells, front: float) -> Floats | None:
+    """Return what is seen of the rings, (m, k, n_r); None where all is."""
+    if rows.seen is None or rows.mirrored is None:
+        return None
+    shares: Floats = np.maximum(rows.seen + front * rows.mirrored, 1e-3)
+    return shares
+
+
+def _per_ring(rows: RadialCells, widths: tuple[Floats, Floats, Floats], front: float) -> Floats:
+    """Fractions for R_C, R_T and p (m, k); normalised to what is seen within the last edge."""
     within = cumulative(*widths, rows.r2)
-    per_ring: Floats = np.maximum(np.diff(np.einsum("ap,apr->ar", rows.mixture, within), axis=1), 1e-12)
-    return per_ring
+    shares = visible(rows, front)
+    if shares is None:
+        everything: Floats = np.maximum(np.diff(np.einsum("ap,apr->ar", rows.mixture, within), axis=1), 1e-12)
+        return everything
+    seen = np.diff(within, axis=2) * shares
+    per_ring: Floats = np.einsum("ap,apr->ar", rows.mixture / seen.sum(axis=2), seen)
+    return np.maximum(per_ring, 1e-12)
 
 
 def goodness(rows: RadialCells, described: Floats) -> tuple[float, int]:

@@ -193,7 +193,11 @@ def _table(values: Floats, degree: int) -> Floats:
 def _taken(data: RadialData, showers: npt.NDArray[np.bool_]) -> RadialData:
     """Return the data of some showers; the others keep their place, without entries."""
     kept = showers[data.shower]
-    return replace(data, **{name: getattr(data, name)[kept] for name in ("shower", "tau", "ring", "energy")})
+    return replace(
+        data,
+        **{name: getattr(data, name)[kept] for name in ("shower", "tau", "ring", "energy")},
+        cell=None if data.cell is None else data.cell[kept],
+    )
 
 
 class _Model:
@@ -204,23 +208,32 @@ class _Model:
         widths = radial.evaluate(law, rows.tau, rows.ln_e[:, None])
         # (rows, parts, rings, bins): what each bin of u gives to each ring.
         self.rings = np.diff(_overlaps(radial.cumulative(*widths, rows.r2)), axis=2)
+        shares = radial.visible(rows, radial.front(law))
+        if shares is not None:
+            self.rings *= shares[..., None]
+        self.seen = self.rings.sum(axis=2)
         hats = np.stack([np.interp(rows.tau, TAU_NODES, row) for row in np.eye(len(TAU_NODES))], axis=-1)
         powers = np.vander(rows.ln_e, degree + 1, increasing=True)
         self.hats, self.powers = hats, powers
         self.n_parameters = len(TAU_NODES) * len(_U_NODES) * (degree + 1)
 
-    def _fractions(self, values: Floats) -> tuple[Floats, Floats]:
-        """Fractions (rows, rings), and the energy in every bin of u (rows, parts, bins)."""
+    def _fractions(self, values: Floats) -> tuple[Floats, Floats, Floats]:
+        """Fractions (rows, rings), seen energy in every bin of u (rows, parts, bins), and weights (rows, parts)."""
         s = np.einsum("api,ijm,am->apj", self.hats, _table(values, self.degree), self.powers, optimize=True)
         g = _density(s)
-        fractions = np.einsum("ap,aprk,apk->ar", self.rows.mixture, self.rings, g, optimize=True)
-        return np.maximum(fractions, 1e-12), g
+        # What is seen of each part is normalised by itself: the row's energy is shared out as it was measured.
+        visible = np.einsum("apk,apk->ap", self.seen, g)
+        weight = self.rows.mixture / np.maximum(visible, 1e-12)
+        fractions = np.einsum("ap,aprk,apk->ar", weight, self.rings, g, optimize=True)
+        return np.maximum(fractions, 1e-12), g, weight
 
     def predicted(self, values: Floats) -> tuple[Floats, Floats]:
         """Fractions (rows, rings) and their derivatives (rows, rings, parameters)."""
-        fractions, g = self._fractions(values)
-        slope = np.matmul(self.rings, g[..., None] * (U_HATS - (g @ U_HATS)[:, :, None, :]))
-        by_node = np.einsum("ap,api,aprj->arij", self.rows.mixture, self.hats, slope, optimize=True)
+        fractions, g, weight = self._fractions(values)
+        mean = np.einsum("apk,apk,kj->apj", self.seen, g, U_HATS, optimize=True)
+        mean /= np.maximum(np.einsum("apk,apk->ap", self.seen, g), 1e-12)[..., None]
+        slope = np.matmul(self.rings, g[..., None] * (U_HATS - mean[:, :, None, :]))
+        by_node = np.einsum("ap,api,aprj->arij", weight, self.hats, slope, optimize=True)
         derivative = by_node[..., None] * self.powers[:, None, None, None, :]
         return fractions, derivative.reshape(*fractions.shape, self.n_parameters)
 

@@ -9,8 +9,10 @@ the profile is warped and multiplied by factors of layers; a radius is found thr
 spot becomes a group of spots with radii of their own that share its step of depth and its energy.
 
 A spot is placed in the local frame, so that showers keep their symmetry about the particle's line at any incidence, and
-belongs to the layer it then lies in. One that lands between active media is moved along the line's direction into the
-active part of the period it lies in, or of the layer it came from.
+belongs to the layer it then lies in. One that lands between the plates of a stack is moved along the line's direction
+into the active part of its period. One that lands outside all layers of its medium is no hit of full simulation: it
+is mirrored or drawn again, as `fit.acceptance` takes the radial law. Only layers that have no depths of their own keep
+it, moved along the line's direction.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit import (
+    acceptance,
     conversion,
     layer_factors,
     layers,
@@ -41,7 +44,7 @@ from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import normal, poisson, stream, uniform
 from fastparam.shapes.incomplete_gamma import gamma_p1
-from fastparam.shapes.lines import path_to1
+from fastparam.shapes.lines import layer_of1, path_to1
 from fastparam.shapes.radial import radial_cdf1, radial_ppf1
 from fastparam.showers.showers import Showers
 
@@ -63,6 +66,9 @@ _STEP = 0.25
 
 #: Showers whose tables are held at a time: the stated buffer, about 10 kB per shower.
 _CHUNK = 4096
+
+#: How often radius and azimuth of a spot are drawn until it lies in a layer of its medium.
+_TRIES = 100
 
 _VISIBLE, _SHAPE, _SPOTS, _GROUPS = 1, 2, 3, 4
 _MIN_LN_ALPHA = 0.02
@@ -90,7 +96,7 @@ class _Drawn:
     Visible energy in MeV; shape (n, 4): start in X0, relative energy of the pair there, ln T and ln alpha behind it;
     number of groups; factors (n, n_media) and (n, L); what layers get on top (n, L) of the mean shower's energy, and
     its shape (n, 2); warp (n, J); spots per group (n, 3), and s at the nodes of the radial warp (n, n_tau, n_u). Empty
-    where the recipe has none.
+    where the recipe has none. Probability that a spot lost in front of its medium is mirrored (n,).
     """
 
     visible: Floats
@@ -103,6 +109,7 @@ class _Drawn:
     warp: Floats
     split: Floats
     radial_warp: Floats
+    mirrored: Floats
 
     def take(self, rows: npt.NDArray[np.int64]) -> _Drawn:
         return _Drawn(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -303,15 +310,16 @@ def _place(
     tau_nodes: Any, u_node: Any, u_weight: Any,
     u_edges: Any, main: Any, medium: Any,
     seg_layer: Any, seg_f0: Any, seg_f1: Any, whole: Any, t: Any, period: Any, active: Any, widths: Any, moliere: Any,
-    r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
-    period_from: Any, period_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
+    r_max: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, thin: Any, entrance: Any, mirrored: Any,
+    layer_from: Any, layer_to: Any, period_from: Any, period_to: Any,
+    x: Any, y: Any, z: Any, e: Any, layer: Any,
 ) -> None:  # fmt: skip
     """Place all spots.
 
     t, period and active (n, 2, L) are where each line enters and leaves the layers' periods, in X0 and in mm, and their
     active media, in mm; widths (n, 3, n_segments) holds R_C and R_T in Moliere radii and the core weight.
     """
-    n_segments, n_layers, n_bins = len(seg_layer), len(layer_from), len(u_edges) - 1
+    n_segments, n_bins = len(seg_layer), len(u_edges) - 1
     splits, bends = split.shape[1] > 0, radial_warp.shape[1] > 0
     for i in prange(len(index)):
         low, high = offsets[first + i], offsets[first + i + 1]
@@ -356,53 +364,64 @@ def _place(
                     period[i, 1, m] - period[i, 0, m]
                 )
 
-            v, core, tail, p = uniform(state), widths[i, 0, k], widths[i, 1, k], widths[i, 2, k]
-            if bends:
-                if not tabulated[k]:
-                    _warped_shares(radial_warp[i], tau[k], tau_nodes, u_node, u_weight, u_edges, shares[k])
-                    tabulated[k] = True
-                r = moliere * _warped_radius(v, shares[k], u_edges, core, tail, p, r_max / moliere)
-            else:
-                radius = moliere * (core if v < p else tail)
-                v = v / p if v < p else (v - p) / (1.0 - p)
-                v *= r_max * r_max / (r_max * r_max + radius * radius)
-                r = radius * math.sqrt(v / (1.0 - v))
-            azimuth = 2.0 * math.pi * uniform(state)
-            d1, d2 = r * math.cos(azimuth), r * math.sin(azimuth)
-            px = origin[i, 0] + s * u[i, 0] + d1 * e1[i, 0] + d2 * e2[i, 0]
-            py = origin[i, 1] + s * u[i, 1] + d1 * e1[i, 1] + d2 * e2[i, 1]
-            pz = origin[i, 2] + s * u[i, 2] + d1 * e1[i, 2] + d2 * e2[i, 2]
-
-            c = math.sqrt(px * px + py * py) if barrel else pz
+            core, tail, p = widths[i, 0, k], widths[i, 1, k], widths[i, 2, k]
+            if bends and not tabulated[k]:
+                _warped_shares(radial_warp[i], tau[k], tau_nodes, u_node, u_weight, u_edges, shares[k])
+                tabulated[k] = True
+            own, px, py, pz, c = m, 0.0, 0.0, 0.0, 0.0
+            for _ in range(_TRIES):
+                v = uniform(state)
+                if bends:
+                    r = moliere * _warped_radius(v, shares[k], u_edges, core, tail, p, r_max / moliere)
+                else:
+                    radius = moliere * (core if v < p else tail)
+                    v = v / p if v < p else (v - p) / (1.0 - p)
+                    v *= r_max * r_max / (r_max * r_max + radius * radius)
+                    r = radius * math.sqrt(v / (1.0 - v))
+                azimuth = 2.0 * math.pi * uniform(state)
+                d1, d2 = r * math.cos(azimuth), r * math.sin(azimuth)
+                px = origin[i, 0] + s * u[i, 0] + d1 * e1[i, 0] + d2 * e2[i, 0]
+                py = origin[i, 1] + s * u[i, 1] + d1 * e1[i, 1] + d2 * e2[i, 1]
+                pz = origin[i, 2] + s * u[i, 2] + d1 * e1[i, 2] + d2 * e2[i, 2]
+                c = math.sqrt(px * px + py * py) if barrel else pz
+                m = own
+                if layer_from[m] <= c <= layer_to[m]:
+                    break
+                there = layer_of1(c, period_from, period_to)
+                if there >= 0 and medium[there] == medium[own]:
+                    m = there
+                    break
+                if thin[own]:
+                    break
+                if mirrored[i] > 0.0 and uniform(state) < mirrored[i]:
+                    # On the opposite side of the point where the line enters the medium.
+                    enter = 2.0 * period[i, 0, entrance[own]]
+                    px = 2.0 * origin[i, 0] + enter * u[i, 0] - px
+                    py = 2.0 * origin[i, 1] + enter * u[i, 1] - py
+                    pz = 2.0 * origin[i, 2] + enter * u[i, 2] - pz
+                    c = math.sqrt(px * px + py * py) if barrel else pz
+                    there = layer_of1(c, period_from, period_to)
+                    if there >= 0 and medium[there] == medium[own]:
+                        m = there
+                        break
             if not layer_from[m] <= c <= layer_to[m]:
-                own = m
-                left, right = 0, n_layers - 1
-                while left < right:  # last layer whose period starts in front of the spot
-                    middle = (left + right + 1) // 2
-                    if period_from[middle] <= c:
-                        left = middle
-                    else:
-                        right = middle - 1
-                inside = period_from[left] <= c <= period_to[left] and medium[left] == medium[own]
-                m = left if inside else own
-                if not layer_from[m] <= c <= layer_to[m]:
-                    thickness = layer_to[m] - layer_from[m]
-                    if whole[m]:
-                        target = layer_from[m] + inner * thickness
-                    elif c < layer_from[m]:
-                        target = layer_from[m] + min(layer_from[m] - c, thickness)
-                    else:
-                        target = layer_to[m] - min(c - layer_to[m], thickness)
-                    step = path_to1(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
-                    if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
-                        m = own
-                        px = origin[i, 0] + s * u[i, 0]
-                        py = origin[i, 1] + s * u[i, 1]
-                        pz = origin[i, 2] + s * u[i, 2]
-                    else:
-                        px += step * u[i, 0]
-                        py += step * u[i, 1]
-                        pz += step * u[i, 2]
+                thickness = layer_to[m] - layer_from[m]
+                if whole[m]:
+                    target = layer_from[m] + inner * thickness
+                elif c < layer_from[m]:
+                    target = layer_from[m] + min(layer_from[m] - c, thickness)
+                else:
+                    target = layer_to[m] - min(c - layer_to[m], thickness)
+                step = path_to1(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
+                if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
+                    m = own
+                    px = origin[i, 0] + s * u[i, 0]
+                    py = origin[i, 1] + s * u[i, 1]
+                    pz = origin[i, 2] + s * u[i, 2]
+                else:
+                    px += step * u[i, 0]
+                    py += step * u[i, 1]
+                    pz += step * u[i, 2]
             x[h], y[h], z[h], e[h], layer[h] = px, py, pz, share, m
 
 
@@ -491,6 +510,7 @@ def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, ...]:
         of("warp", warp.evaluate, np.zeros(warp.MAX_ORDER)),
         of("spot_groups", spot_groups.evaluate, np.zeros(3 if anywhere("spot_groups") else 0)),
         of("radial_warp", radial_warp.evaluate, no_nodes if anywhere("radial_warp") else np.zeros((0, 0))),
+        _blend(tune, plan, lambda part, rows: np.full(len(rows), radial.front(part.components["radial"]))),
     )
 
 
@@ -554,6 +574,7 @@ def _fill(
         segments.layer, segments.f0, segments.f1, segments.whole,
         t, np.ascontiguousarray(period), np.ascontiguousarray(active), widths, moliere, radial.MAX_RADIUS * moliere,
         frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel",
+        acceptance.thin(geometry), acceptance.entrances(geometry), drawn.mirrored,
         geometry.layer_from, geometry.layer_to, geometry.period_from, geometry.period_to,
         hits.x, hits.y, hits.z, hits.e, hits.layer,
     )  # fmt: skip

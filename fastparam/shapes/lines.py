@@ -7,7 +7,7 @@ from typing import Any
 
 from fastparam._numba import kernel
 
-__all__ = ["axes1", "path_to1", "place1"]
+__all__ = ["axes1", "layer_of1", "path_to1", "place1"]
 
 
 @kernel
@@ -21,6 +21,19 @@ def path_to1(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, u
     if root < 0.0:
         return math.nan
     return (-b + math.sqrt(root)) / a
+
+
+@kernel
+def layer_of1(level: float, period_from: Any, period_to: Any) -> int:
+    """Return the layer in whose period a radius or z lies, -1 if in none; periods (L,) are in order."""
+    left, right = 0, len(period_from) - 1
+    while left < right:  # last layer whose period starts in front of the point
+        middle = (left + right + 1) // 2
+        if period_from[middle] <= level:
+            left = middle
+        else:
+            right = middle - 1
+    return left if period_from[left] <= level <= period_to[left] else -1
 
 
 @kernel

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastparam.hits.hits import Hits
     from fastparam.particles import Particles
 
-__all__ = ["cell_depths", "summarise", "summarise_hits"]
+__all__ = ["cell_depths", "cell_paths", "summarise", "summarise_hits"]
 
 #: Significant bits kept of sums per shower and per layer (a relative error of 1.5e-5 at worst), and of the content and
 #: of means and variances per layer (4e-3 at worst, 1.6e-3 rms: far below what one bin of one shower fluctuates by).
@@ -351,6 +351,12 @@ def cell_depths(geometry: Geometry, particles: Particles, binning: Binning) -> n
     A layer that is one cell stands for its whole period in a stack (`Geometry.period_from`, `period_to`). Cells that a
     line does not reach have zero width.
     """
+    frames, paths = local_frames(geometry, particles), cell_paths(geometry, particles, binning)
+    return depth_at(frames, geometry.slab_x0, paths.reshape(len(particles), -1)).reshape(paths.shape)
+
+
+def cell_paths(geometry: Geometry, particles: Particles, binning: Binning) -> npt.NDArray[np.float64]:
+    """Return the ends of the same cells in mm from each particle's start, shape (n, C, 2)."""
     frames = local_frames(geometry, particles)
     first = binning.first_cell
     paths = np.empty((len(particles), int(first[-1]), 2))
@@ -367,7 +373,7 @@ def cell_depths(geometry: Geometry, particles: Particles, binning: Binning) -> n
         edges[:, -1] = np.inf
         paths[:, cells, 0] = np.clip(edges[:, :-1], low[:, None], high[:, None])
         paths[:, cells, 1] = np.clip(edges[:, 1:], low[:, None], high[:, None])
-    return depth_at(frames, geometry.slab_x0, paths.reshape(len(particles), -1)).reshape(paths.shape)
+    return paths
 
 
 def _layer_slab(geometry: Geometry) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastparam.errors import FastparamWarning, FitError, InputError
 from fastparam.fit import (
+    acceptance,
     conversion,
     hadron_start,
     layer_factors,
@@ -26,12 +27,13 @@ from fastparam.fit import (
     warp,
 )
 from fastparam.fit.fit import Fit
+from fastparam.fit.profiles import gamma_fractions
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.shipped import shipped_recipes
 from fastparam.particles import particle_name
 from fastparam.summary.points import EnergyPoints, energy_points
-from fastparam.summary.summarise import cell_depths
+from fastparam.summary.summarise import cell_depths, cell_paths
 from fastparam.summary.summary import Summary
 from fastparam.tunes.models import MODELS, Slice
 from fastparam.tunes.recipe import Recipe, load_recipe
@@ -50,6 +52,9 @@ __all__ = [
 
 #: Fewer training showers than this cannot support a tune of a particle and slice (section 7 of the design).
 MIN_SHOWERS = 30
+
+#: Parts of a depth cell whose ages the radial law tells apart.
+_AGES_PER_CELL = 4
 
 #: Particles whose showers are gamma profiles.
 ELECTROMAGNETIC = (11, -11, 22)
@@ -324,15 +329,24 @@ def radial_data(geometry: Geometry, showers: Summary, theta: Floats, depths: Flo
     binning = showers.binning
     shower = np.repeat(np.arange(len(showers)), np.diff(showers.offsets))
     cell = showers.content_cell
-    tau = depths.mean(axis=2)[shower, cell] / np.exp(theta[shower, 0])
+    t_max = np.exp(theta[:, 0])
+    parts = depths[..., :1] + (depths[..., 1:] - depths[..., :1]) * np.linspace(0.0, 1.0, _AGES_PER_CELL + 1)
+    inside = gamma_fractions(
+        theta[:, 0], theta[:, 1], np.stack([parts[..., :-1], parts[..., 1:]], axis=-1).reshape(len(showers), -1, 2)
+    ).reshape(*depths.shape[:2], -1)
+    total = inside.sum(axis=2, keepdims=True)
     return radial.RadialData(
         shower,
-        tau,
+        depths.mean(axis=2)[shower, cell] / t_max[shower],
         showers.content_ring,
         showers.content_energy.astype(np.float64),
         binning.r_edges / geometry.material.moliere_radius,
         energy_points(showers.particles.energy),
         showers.particles.energy,
+        cell,
+        0.5 * (parts[..., :-1] + parts[..., 1:]) / t_max[:, None, None],
+        np.where(total > 1e-12, inside / np.where(total > 1e-12, total, 1.0), 1.0 / _AGES_PER_CELL),
+        acceptance.acceptance(geometry, showers.particles, binning, cell_paths(geometry, showers.particles, binning)),
     )
 
 

@@ -25,7 +25,7 @@ WARP = handmade.component(["b10", "b11", "b20", "b21"], [-0.004, 0.002, -0.02, 0
 
 def classical(part: SliceTune) -> SliceTune:
     """Give a slice the radial law that Geant4 has."""
-    radial = handmade.component(LAWS["classical"].names, CLASSICAL, law="classical")
+    radial = handmade.component(LAWS["classical"].names, CLASSICAL, law="classical", front=0.3)
     return replace(part, components={**part.components, "radial": radial})
 
 

@@ -84,6 +84,7 @@ struct Slice {
   double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
   double radial[18];
+  double mirrored;                                         // of the spots lost in front of their medium, share found on the other side
   const double (*radialWarp)[kShareNodes][3];              // ln density at the nodes, polynomials in ln(E/10 GeV); or null
   bool splits;                                             // spots come in groups
   double split[4];                                         // ln(spots per group) = a + b ln(E/10 GeV) + c ln tau + d tau

@@ -361,6 +361,7 @@ class Shower {
       if (share < 1.0) fVisible *= share;
     }
     Accumulate();
+    fMirrored = Blend([](const Slice& s) { return s.mirrored; });
     for (int k = 0; k < kSegments; ++k) {
       const int m = fSegments[k].layer;
       const double t = fT0[m] + 0.5 * (fSegments[k].from + fSegments[k].to) * (fT1[m] - fT0[m]);
@@ -421,27 +422,30 @@ class Shower {
     const double s = kWhole[m] ? fActiveIn[m] + inner * (fActiveOut[m] - fActiveIn[m])
                                : fPeriodIn[m] + (piece.from + inner * (piece.to - piece.from)) *
                                                     (fPeriodOut[m] - fPeriodIn[m]);
-    const double r = kMoliereRadius * Radius(segment, random.Uniform());
-    const double azimuth = kTwoPi * random.Uniform(), d1 = r * std::cos(azimuth), d2 = r * std::sin(azimuth);
     Spot spot = {{0.0, 0.0, 0.0}, s, segment, m, energy};
     double* p = spot.position;
-    for (int k = 0; k < 3; ++k) p[k] = fOrigin[k] + s * fU[k] + d1 * fE1[k] + d2 * fE2[k];
-
-    const double level = Level(p);
-    if (kLayerFrom[m] <= level && level <= kLayerTo[m]) return spot;
-    // The layer the spot lies in, if that is of the same medium; there, along the direction, into the active part.
-    int left = 0, right = kLayers - 1;
-    while (left < right) {
-      const int middle = (left + right + 1) / 2;
-      if (kPeriodFrom[middle] <= level) {
-        left = middle;
-      } else {
-        right = middle - 1;
+    double level = 0.0;
+    for (int tries = 0; tries < kTries; ++tries) {
+      const double r = kMoliereRadius * Radius(segment, random.Uniform());
+      const double azimuth = kTwoPi * random.Uniform(), d1 = r * std::cos(azimuth), d2 = r * std::sin(azimuth);
+      for (int k = 0; k < 3; ++k) p[k] = fOrigin[k] + s * fU[k] + d1 * fE1[k] + d2 * fE2[k];
+      level = Level(p);
+      m = own;
+      if (kLayerFrom[m] <= level && level <= kLayerTo[m]) break;
+      // Another layer of the same medium will do. What lies outside all of them is no hit of full simulation, which the
+      // radial law allows for; only thin layers without neighbours take it.
+      if (Belongs(level, own, m) || kThin[own]) break;
+      if (fMirrored > 0.0 && random.Uniform() < fMirrored) {
+        // On the opposite side of the point where the line enters the medium.
+        const double enter = 2.0 * fPeriodIn[kEntrance[own]];
+        for (int k = 0; k < 3; ++k) p[k] = 2.0 * fOrigin[k] + enter * fU[k] - p[k];
+        level = Level(p);
+        if (Belongs(level, own, m)) break;
       }
     }
-    if (kPeriodFrom[left] <= level && level <= kPeriodTo[left] && kLayerMedium[left] == kLayerMedium[own]) m = left;
     spot.layer = m;
     if (kLayerFrom[m] <= level && level <= kLayerTo[m]) return spot;
+    // Along the direction into the active part of the period.
     const double from = kLayerFrom[m], to = kLayerTo[m];
     double target = 0.0;
     if (kWhole[m]) {
@@ -459,6 +463,28 @@ class Shower {
       for (int k = 0; k < 3; ++k) p[k] = fOrigin[k] + s * fU[k];
     }
     return spot;
+  }
+
+  /// The layer in whose period a radius or z lies; -1 if in none.
+  static int LayerAt(double level) {
+    int left = 0, right = kLayers - 1;
+    while (left < right) {
+      const int middle = (left + right + 1) / 2;
+      if (kPeriodFrom[middle] <= level) {
+        left = middle;
+      } else {
+        right = middle - 1;
+      }
+    }
+    return kPeriodFrom[left] <= level && level <= kPeriodTo[left] ? left : -1;
+  }
+
+  /// Whether a layer of the medium of layer `own` is at a radius or z; then it is `m`.
+  static bool Belongs(double level, int own, int& m) {
+    const int there = LayerAt(level);
+    if (there < 0 || kLayerMedium[there] != kLayerMedium[own]) return false;
+    m = there;
+    return true;
   }
 
   static double Level(const double* p) { return kBarrel ? std::sqrt(p[0] * p[0] + p[1] * p[1]) : p[2]; }
@@ -483,6 +509,7 @@ class Shower {
   double fT0[kLayers] = {}, fT1[kLayers] = {};
   double fPhase[1 + kLayers] = {};  // of the modulation
   double fPeriodIn[kLayers] = {}, fPeriodOut[kLayers] = {}, fActiveIn[kLayers] = {}, fActiveOut[kLayers] = {};
+  double fMirrored = 0.0;  // probability that a spot lost in front of its medium is mirrored
   double fVisible = 0.0, fStart = 0.0, fPair = 0.0, fMaximum = 0.0, fAlpha = 0.0;
   long fSpots = 0, fGroups = 0, fGroup = -1, fLeft = 0;
   std::vector<Group> fDrawn;

@@ -447,7 +447,7 @@ def late_showers(n: int, seed: int) -> tuple[Quantities, np.ndarray]:
 
 
 def test_the_depth_of_showers_scatters_in_every_bin_as_in_that_bin_of_the_training() -> None:
-    """Widths of 240 showers a bin, +-5 %. One width for all bins would spread what the last one needs over all (+33 %)."""
+    """Widths of 240 showers a bin, +-5 %. One width for all bins gives up to +33 %."""
     quantities, energy = late_showers(1200, 1)
     model, bin_ = energies.fit(quantities, energy_points(energy), energy, n_bins=5, n_layers=16)
     own = energy == 16_000.0

@@ -179,6 +179,12 @@ class Particles:
         """Return the particles of a slice, mask or list of rows; their `index` goes with them."""
         return Particles(self.pdg[rows], self.energy[rows], self.position[rows], self.direction[rows], self.index[rows])
 
+    def mirrored(self, rows: npt.NDArray[np.bool_]) -> Particles:
+        """Return the particles with those of a mask (n,) mirrored at z = 0: their pseudorapidity changes sign."""
+        sign = np.ones((len(self), 3))
+        sign[rows, 2] = -1.0
+        return Particles(self.pdg, self.energy, self.position * sign, self.direction * sign, self.index)
+
     def with_index(self, index: npt.ArrayLike) -> Particles:
         """Return the same particles with other shower numbers."""
         return Particles(

@@ -211,7 +211,7 @@ def _names(tune: Tune, namespace: str) -> dict[str, str]:
 def _numbers(tune: Tune) -> dict[str, str]:
     return {
         "MEDIUM": medium_constants(tune.geometry),
-        "DETECTOR": detector_constants(tune.geometry),
+        "DETECTOR": detector_constants(tune.geometry, mirrored=tune.mirrored),
         "SEGMENTS": segment_tables(tune.geometry),
         "RADIAL_BINS": radial_bins(),
         **correction_sizes(),

@@ -65,13 +65,14 @@ def medium_constants(geometry: Geometry) -> str:
     return "\n".join(f"inline constexpr double {name} = {_number(value)};" for name, value in numbers.items())
 
 
-def detector_constants(geometry: Geometry) -> str:
-    """Return slabs and layers."""
+def detector_constants(geometry: Geometry, *, mirrored: bool) -> str:
+    """Return slabs and layers; `mirrored` as `Tune.mirrored`."""
     declared = geometry.config.modulation
     pitch = 0.0 if declared is None else declared.pitch
     radii = np.zeros(1 + geometry.n_layers) if declared is None else modulation.phase_radii(geometry)
     lines = [
         f"inline constexpr bool kBarrel = {'true' if geometry.frame == 'barrel' else 'false'};",
+        f"inline constexpr bool kMirrored = {'true' if mirrored else 'false'};  // negative eta at -z, mirrored",
         f"inline constexpr double kMinCosine = {_number(np.cos(MAX_ANGLE))};  // to the normal of a planar detector",
         f"inline constexpr int kSlabs = {len(geometry.slab_from)};",
         _array("double", "kSlabFrom", "kSlabs", geometry.slab_from),

@@ -76,12 +76,16 @@ def plan(tune: Tune, particles: Particles, as_pdg: int | None = None) -> Plan:
 
 
 def describe(tune: Tune) -> list[dict[str, object]]:
-    """Return the domain as data: one entry per slice with pdg, energy range in MeV, eta range or largest angle."""
+    """Return the domain as data: one entry per slice with pdg, energy range in MeV, eta range or largest angle.
+
+    "mirrored" says that the negative of the eta range is served, too.
+    """
     return [
         {
             "pdg": part.pdg,
             "energy": [part.energy_range[0] * (1 - ENERGY_MARGIN), part.energy_range[1] * (1 + ENERGY_MARGIN)],
             "eta": None if part.eta is None else list(part.eta),
+            "mirrored": tune.mirrored,
             "max_angle_supported": part.max_angle,
             "emits": tune.recipe.emits,
         }
@@ -106,12 +110,13 @@ def _by_eta(
     edges = np.array([tune.slices[k].eta for k in numbers], dtype=np.float64)
     low = edges[0, 0] - ETA_MARGIN * (edges[0, 1] - edges[0, 0])
     high = edges[-1, 1] + ETA_MARGIN * (edges[-1, 1] - edges[-1, 0])
-    eta = particles.eta[rows]
+    eta = np.abs(particles.eta[rows]) if tune.mirrored else particles.eta[rows]
     outside = (eta < low) | (eta > high)
     if outside.any():
         k = int(np.flatnonzero(outside)[0])
         raise OutOfDomainError(
-            f"particle {particles.index[rows[k]]}: eta {eta[k]:.4g} is outside {low:g} to {high:g}, the range tuned"
+            f"particle {particles.index[rows[k]]}: eta {particles.eta[rows[k]]:.4g} is outside"
+            f" {low:g} to {high:g}{' (of either sign)' if tune.mirrored else ''}, the range tuned"
             f" for the {particle_name(tune.slices[numbers[0]].pdg)}"
             f" ({int(outside.sum())} of {len(particles)} particles)"
         )

@@ -43,6 +43,7 @@ class QuickPlan:
         self._energy = np.array([part.energy_range for part in parts]) * (1.0 - ENERGY_MARGIN, 1.0 + ENERGY_MARGIN)
         self._eta = np.array([(0.0, -1.0) if part.eta is None else part.eta for part in parts])
         self._cosine = np.cos(np.minimum(np.array([part.max_angle for part in parts]) + _BEYOND, 0.999 * MAX_ANGLE))
+        self._mirrored = tune.mirrored
         self._barrel = tune.geometry.frame == "barrel"
         self._front = float(tune.geometry.slab_from[0])
 
@@ -52,7 +53,7 @@ class QuickPlan:
         lower, upper, weight = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), np.empty(n)
         fine = _plan(
             particles.pdg, particles.energy, particles.position, particles.direction, self._as_pdg, self._pdg,
-            self._energy, self._eta, self._cosine, self._barrel, self._front, lower, upper, weight,
+            self._energy, self._eta, self._cosine, self._barrel, self._mirrored, self._front, lower, upper, weight,
         )  # fmt: skip
         return Plan(lower, upper, weight) if fine else None
 
@@ -60,7 +61,7 @@ class QuickPlan:
 @kernel
 def _plan(
     pdg: Any, energy: Any, position: Any, direction: Any, as_pdg: int, slice_pdg: Any, slice_energy: Any,
-    slice_eta: Any, cosine: Any, barrel: bool, front: float, lower: Any, upper: Any, weight: Any,
+    slice_eta: Any, cosine: Any, barrel: bool, mirrored: bool, front: float, lower: Any, upper: Any, weight: Any,
 ) -> bool:  # fmt: skip
     n_slices = len(slice_pdg)
     for i in range(len(energy)):
@@ -81,7 +82,7 @@ def _plan(
             transverse = math.sqrt(ux * ux + uy * uy)
             if not (transverse > _SINE and x * x + y * y <= front * front):
                 return False
-            eta = math.asinh(uz / transverse)
+            eta = math.asinh((abs(uz) if mirrored else uz) / transverse)
             below, above, first, last = -1, -1, -1, -1
             for k in range(n_slices):  # of a particle in the order of eta
                 if slice_pdg[k] != served:

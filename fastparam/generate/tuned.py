@@ -27,6 +27,8 @@ __all__ = ["TunedGenerator"]
 #: What turns particles, whose slices are known, into showers.
 Sampler = Callable[[Plan, Particles, int], Showers]
 
+_NONE = np.zeros(0, dtype=np.bool_)
+
 #: By the name that recipes use: from a tune to its sampler, which holds whatever can be prepared once per tune.
 SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {
     "fastcalosim": fastcalosim.sampler,
@@ -108,6 +110,11 @@ class TunedGenerator:
     def generate(self, particles: Particles, *, seed: int) -> Showers:
         """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
         chosen = self._checked(particles)
+        behind = particles.direction[:, 2] < 0.0 if self.tune.mirrored else _NONE
+        if behind.any():
+            showers = self._sampler(chosen, particles.mirrored(behind), seed).mirrored(behind)
+            showers.particles = particles
+            return showers
         return self._sampler(chosen, particles, seed)
 
     def vary(self, component: str, n_sigma: float, eigenvector: int = 0) -> TunedGenerator:

@@ -55,6 +55,22 @@ class VoxelBinning:
         """Number of each layer's first voxel, and of all voxels, shape (K + 1,)."""
         return np.concatenate([[0], np.cumsum(self.n_r * np.array(self.n_alpha))]).astype(np.int64)
 
+    @cached_property
+    def mirrored(self) -> npt.NDArray[np.int64] | None:
+        """Number of the voxel that comes to lie in each one where e1 changes sign, shape (n_voxels,).
+
+        None if bins in alpha have no mirror image: if their number is odd.
+        """
+        if any(n > 1 and n % 2 for n in self.n_alpha):
+            return None
+        alpha = [(n // 2 - 1 - np.arange(n)) % n for n in self.n_alpha]  # pi - alpha
+        return np.concatenate(
+            [
+                (first + a[:, None] * n + np.arange(n)).ravel()
+                for first, n, a in zip(self.first, self.n_r, alpha, strict=False)
+            ]
+        ).astype(np.int64)
+
     @property
     def n_voxels(self) -> int:
         """Number of all voxels."""

@@ -121,7 +121,7 @@ class Showers:
             return self._binning
         codes = np.unique(np.abs(self.particles.pdg))
         pdg = int(codes[0]) if len(codes) == 1 else None
-        eta = float(self.particles.eta.mean()) if len(self) and self.geometry.frame == "barrel" else None
+        eta = float(np.abs(self.particles.eta).mean()) if len(self) and self.geometry.frame == "barrel" else None
         return voxels_of(self.geometry, pdg=pdg, eta=eta)
 
     @property
@@ -187,6 +187,20 @@ class Showers:
                 radial=self._radial,
             )  # fmt: skip
         return Showers(self.particles, replace(self.hits, e=self.hits.e * factors[self.hits.shower]), self.geometry)
+
+    def mirrored(self, rows: npt.NDArray[np.bool_]) -> Showers:
+        """Return the showers with those of a mask (n,), and their particles, mirrored at z = 0, as a barrel may be."""
+        particles = self.particles.mirrored(rows)
+        order = self.binning.mirrored if self.emits == "voxels" else None
+        if order is not None:
+            voxels = self._voxels.copy()
+            voxels[rows] = voxels[rows][:, order]
+            return Showers.from_voxels(
+                particles, voxels, self._binning, self.geometry, seed=self._seed, radial=self._radial
+            )
+        hits = self.hits
+        z = np.where(rows[hits.shower], -hits.z, hits.z)
+        return Showers(particles, Hits(hits.x, hits.y, z, hits.e, hits.layer, hits.offsets), self.geometry)
 
     def to_awkward(self) -> awkward.Array:
         """Return one record per shower: pdg, energy, eta, phi, and hits as a list of records x, y, z, e, layer (id)."""

@@ -83,6 +83,11 @@ class Tune:
     validation: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def mirrored(self) -> bool:
+        """Whether negative pseudorapidities are served too, mirrored: in a barrel whose slices are all positive."""
+        return all(s.eta is not None and s.eta[0] >= 0.0 for s in self.slices)
+
+    @property
     def pdgs(self) -> tuple[int, ...]:
         """Particles with at least one slice, in the order of `slices`."""
         return tuple(dict.fromkeys(s.pdg for s in self.slices))

@@ -41,6 +41,7 @@ def particles(name: str, n: int = 24) -> Particles:
     codes = np.resize(pdg, n)
     if name in ("barrel", "roll", "phased", "tabulated", "converted"):
         eta = rng.uniform(0.2, 0.25, n) if name == "roll" else rng.uniform(0.196, 0.454, n)
+        eta *= rng.choice([-1.0, 1.0], n)  # slices are those of one side
         phi = rng.uniform(-3.0, 3.0, n)
         direction = np.column_stack([np.cos(phi), np.sin(phi), np.sinh(eta)])
         return Particles.build(pdg=codes, energy=energy, position=rng.normal(0.0, 10.0, (n, 3)), direction=direction)

@@ -8,6 +8,9 @@ import energy_toys
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
 
 from fastparam.fit import energies
 from fastparam.fit.energies import Energies
@@ -427,6 +430,30 @@ def test_the_probability_to_pass_may_be_a_law() -> None:
     _, bin_ = energies.draw(model, np.full(20_000, 4000.0), seed=5)
     assert abs(np.mean(bin_ == 0) - 0.15) < 4 * np.sqrt(0.15 * 0.85 / 20_000)
     np.testing.assert_allclose(np.bincount(bin_)[1:] / 20_000, 0.17, atol=0.011)
+
+
+# A classifier
+
+
+def test_a_classifier_sees_less_with_more_bins_until_they_are_enough() -> None:
+    """Of showers whose depth has a tail; with one bin all correlations are those of one Gaussian copula."""
+    training, energy = late_showers(1200, 1)
+    truth, of_truth = late_showers(2000, 2)
+
+    def auc(other: np.ndarray) -> float:
+        x = np.vstack([truth.values[of_truth == 16_000.0], other])
+        y = np.repeat([0, 1], [2000, len(other)])
+        trees = HistGradientBoostingClassifier(max_iter=60, random_state=1)
+        return float(roc_auc_score(y, cross_val_predict(trees, x, y, cv=4, method="predict_proba")[:, 1]))
+
+    found = {}
+    for n_bins in (1, 5, 10):
+        model, _ = energies.fit(training, energy_points(energy), energy, n_bins=n_bins, n_layers=16)
+        found[n_bins] = auc(energies.draw(model, np.full(2000, 16_000.0), seed=5)[0])
+    again = auc(training.values[energy == 16_000.0])
+    assert again < 0.56  # full simulation against itself
+    assert found[1] > found[5] + 0.1
+    assert abs(found[10] - found[5]) < 0.03
 
 
 # Depth of the shower in its bins

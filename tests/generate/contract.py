@@ -284,6 +284,29 @@ def forms_conserve_energy(case: Case) -> None:
     np.testing.assert_allclose(image.sum(axis=1) + lost, visible, rtol=1e-6)
 
 
+def both_sides_of_a_barrel_are_alike(case: Case) -> None:
+    """Where the domain says so, a particle of negative pseudorapidity has the mirror image of the other's shower."""
+    if not any(entry.get("mirrored") for entry in case.generator.domain):
+        return
+    behind = case.particles.mirrored(np.ones(len(case.particles), dtype=bool))
+    assert (behind.eta < 0.0).all()
+    case.generator.check(behind)
+    first, second = (case.generator.generate(p, seed=7) for p in (case.particles, behind))
+    assert second.particles is behind
+    if first.emits == "hits":
+        assert (second.hits.z == -first.hits.z).all()
+        for axis in ("x", "y", "e", "layer", "offsets"):
+            np.testing.assert_array_equal(getattr(second.hits, axis), getattr(first.hits, axis))
+        n = first.geometry.n_layers
+        binning = VoxelBinning(tuple(map(int, first.geometry.layer_ids)), ((0.0, 4.0, 12.0, 60.0),) * n, (6,) * n)
+    else:
+        binning = first.binning
+    order = binning.mirrored
+    assert order is not None
+    np.testing.assert_allclose(second.voxels(binning), first.voxels(binning)[:, order], rtol=1e-9, atol=1e-9)
+    assert not np.allclose(second.voxels(binning), first.voxels(binning))
+
+
 PROMISES = (
     keeps_its_protocol,
     same_seed_same_showers,
@@ -293,6 +316,7 @@ PROMISES = (
     energies_are_energies,
     hits_lie_in_their_layers,
     forms_conserve_energy,
+    both_sides_of_a_barrel_are_alike,
 )
 
 
@@ -394,6 +418,22 @@ class LosesEnergy(Broken):
         return Boasting(particles, self.sound.generate(particles, seed=seed).hits, self.geometry)
 
 
+class OneSided(Broken):
+    """Says that it serves both sides and puts all showers on one."""
+
+    @property
+    def domain(self):
+        return [entry | {"mirrored": True} for entry in self.sound.domain]
+
+    def check(self, particles):
+        self.sound.check(particles.mirrored(particles.eta < 0.0))
+
+    def generate(self, particles, *, seed):
+        showers = self.sound.generate(particles.mirrored(particles.eta < 0.0), seed=seed)
+        showers.particles = particles
+        return showers
+
+
 class OtherForm(Broken):
     @property
     def domain(self):
@@ -413,4 +453,5 @@ CONTROLS: tuple[tuple[type[Broken], Callable[[Case], None]], ...] = (
     (NoNumbers, energies_are_energies),
     (BesideItsLayers, hits_lie_in_their_layers),
     (LosesEnergy, forms_conserve_energy),
+    (OneSided, both_sides_of_a_barrel_are_alike),
 )

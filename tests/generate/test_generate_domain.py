@@ -77,10 +77,13 @@ def test_eta_is_widened_by_a_tenth_of_a_slice(eta: float) -> None:
     assert len(generator.generate(Particles.gun(pdg=22, energy=5000.0, eta=inwards), seed=1)) == 1
 
 
-@pytest.mark.parametrize("eta", [0.1949, 0.4551, -0.22])
+@pytest.mark.parametrize("eta", [0.1949, 0.4551, 0.0, -0.1949, -0.4551])
 def test_other_directions_are_refused_with_row_and_limits(eta: float) -> None:
     generator = barrel({"eta": (0.2, 0.25)}, {"eta": (0.4, 0.45)})
-    message = rf"particle 2: eta {eta:.4g} is outside 0\.195 to 0\.455, the range tuned for the photon \(1 of 3 part"
+    message = (
+        rf"particle 2: eta {eta:.4g} is outside 0\.195 to 0\.455 \(of either sign\), the range tuned for the photon"
+        r" \(1 of 3 part"
+    )
     with pytest.raises(OutOfDomainError, match=message):
         generator.generate(Particles.gun(pdg=22, energy=5000.0, eta=[0.22, 0.41, eta]), seed=1)
 
@@ -203,7 +206,14 @@ def test_the_domain_is_told_as_data() -> None:
         "pdg": 22,
         "energy": [990.0, 101_000.0],
         "eta": None,
+        "mirrored": False,
         "max_angle_supported": 0.1,
         "emits": "hits",
     }
     assert [e["eta"] for e in barrel({"eta": (0.2, 0.25)}, {"eta": (0.4, 0.45)}).domain] == [[0.2, 0.25], [0.4, 0.45]]
+
+
+@pytest.mark.parametrize("eta", [(0.0, 0.05), (0.2, 0.25)])
+def test_a_barrel_tuned_on_one_side_serves_both(eta: tuple[float, float]) -> None:
+    assert barrel({"eta": eta}).domain[0]["mirrored"]
+    assert not barrel({"eta": (-0.25, -0.2)}, {"eta": (0.2, 0.25)}).domain[0]["mirrored"]

@@ -14,9 +14,10 @@ struct Engine {
 }  // namespace
 
 Parameterisation::Parameterisation(G4int pdg, G4double eta) {
+  const G4double side = kMirrored ? std::abs(eta) : eta;
   G4double nearest = HUGE_VAL;
   for (const Slice& slice : kTune) {
-    const G4double distance = std::abs(eta - Clamp(eta, slice.etaLow, slice.etaHigh));
+    const G4double distance = std::abs(side - Clamp(side, slice.etaLow, slice.etaHigh));
     if ((slice.pdg == pdg || slice.pdg == -pdg) && distance < nearest) {
       nearest = distance;
       fSlice = &slice;

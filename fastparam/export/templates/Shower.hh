@@ -42,6 +42,9 @@ class Shower {
       fOrigin[k] = position[k];
       fU[k] = direction[k];
     }
+    fSide = kMirrored && direction[2] < 0.0 ? -1.0 : 1.0;
+    fOrigin[2] *= fSide;
+    fU[2] *= fSide;
     return SetLine() ? Verdict::kAccepted : Verdict::kDirection;
   }
 
@@ -185,7 +188,8 @@ class Shower {
     for (int k = 0; k < kSlices && served == 0; ++k) served = kTune[k].pdg == pdg ? pdg : 0;
     for (int k = 0; k < kSlices && served == 0; ++k) served = kTune[k].pdg == -pdg ? -pdg : 0;
     if (served == 0) return Verdict::kParticle;
-    const double eta = kBarrel ? std::asinh(u[2] / std::hypot(u[0], u[1])) : 0.0;
+    const double signedEta = kBarrel ? std::asinh(u[2] / std::hypot(u[0], u[1])) : 0.0;
+    const double eta = kMirrored ? std::abs(signedEta) : signedEta;
     const auto middle = [](const Slice* s) { return 0.5 * (s->etaLow + s->etaHigh); };
     const Slice *first = nullptr, *last = nullptr, *below = nullptr, *above = nullptr;
     for (const Slice& slice : kTune) {  // slices of a particle are in the order of eta
@@ -416,6 +420,13 @@ class Shower {
 
   template <class Random>
   Spot Place(Random& random, int segment, double inner, double energy) const {
+    Spot spot = PlaceOnTunedSide(random, segment, inner, energy);
+    spot.position[2] *= fSide;
+    return spot;
+  }
+
+  template <class Random>
+  Spot PlaceOnTunedSide(Random& random, int segment, double inner, double energy) const {
     const Segment& piece = fSegments[segment];
     const int own = piece.layer;
     int m = own;
@@ -503,6 +514,7 @@ class Shower {
   Segment fSegments[kSegments] = {};
   const Slice *fLower = nullptr, *fUpper = nullptr;
   double fWeight = 0.0;
+  double fSide = 1.0;  // -1: mirrored at z = 0
   double fEnergy = 0.0, fOrigin[3] = {}, fU[3] = {}, fE1[3] = {}, fE2[3] = {};
   double fA = 0.0, fB = 0.0, fC = 0.0;  // barrel: radius^2 along the line = fA s^2 + 2 fB s + fC
   bool fInside = false;

@@ -24,24 +24,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from iminuit import Minuit
 
-from fastparam._numba import kernel
 from fastparam.errors import FitError
 from fastparam.fit import population
 from fastparam.fit.fit import Fit, from_minuit, minimise
+from fastparam.fit.marginal import Cost, log_marginal, slopes_at_knots
 from fastparam.fit.population import LIMITS, NAMES, QUANTITIES, Kind, PopulationLaw, evaluate
-from fastparam.fit.profiles import MIN_LN_ALPHA, Profiles, deposits, gamma_fractions, posteriors
-from fastparam.shapes.normal import normal_cdf1
+from fastparam.fit.profiles import Profiles, deposits, gamma_fractions, posteriors
 from fastparam.summary.points import EnergyPoints, energy_points
 
 __all__ = [
     "NAMES", "Profiles", "ShowerFits", "deposits_law", "evaluate", "fit", "gamma_fractions", "law_from_knots",
-    "log_marginal", "prior_from_knots", "shower_fits", "values_at_knots",
+    "prior_from_knots", "shower_fits", "unbiased", "values_at_knots",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -53,36 +51,6 @@ MIN_CELLS = 4
 #: nothing then moves by more than a fiftieth of its error.
 _ROUNDS = 10
 _SETTLED = 0.02
-
-
-@kernel
-def _marginal(
-    theta: Any, parabola: Any, mean_t: Any, mean_a: Any, sigma_t: Any, sigma_a: Any, rho: Any, out: Any
-) -> None:
-    """Log marginal likelihood of every shower up to a constant: parabola times normal law, integrated.
-
-    The law is normalised above `MIN_LN_ALPHA`.
-    """
-    for i in range(len(theta)):
-        c = 1.0 - rho[i] * rho[i]
-        p00, p11 = 1.0 / (sigma_t[i] ** 2 * c), 1.0 / (sigma_a[i] ** 2 * c)
-        p01 = -rho[i] / (sigma_t[i] * sigma_a[i] * c)
-        d0, d1 = mean_t[i] - theta[i, 0], mean_a[i] - theta[i, 1]
-        b0, b1 = parabola[i, 0] + p00 * d0 + p01 * d1, parabola[i, 1] + p01 * d0 + p11 * d1
-        a00, a11, a01 = p00 - parabola[i, 2], p11 - parabola[i, 3], p01 - parabola[i, 4]
-        det = a00 * a11 - a01 * a01
-        out[i] = 0.5 * math.log((p00 * p11 - p01 * p01) / det)
-        out[i] += 0.5 * (a11 * b0 * b0 + a00 * b1 * b1 - 2 * a01 * b0 * b1) / det
-        out[i] -= 0.5 * (p00 * d0 * d0 + p11 * d1 * d1 + 2 * p01 * d0 * d1)
-        out[i] -= math.log(max(normal_cdf1((mean_a[i] - MIN_LN_ALPHA) / sigma_a[i]), 1e-300))
-
-
-def log_marginal(theta: Floats, parabola: Floats, law: dict[str, Floats]) -> Floats:
-    """Log marginal likelihood of n showers under a law, up to a constant per shower, from their `posteriors`."""
-    out = np.empty(len(theta))
-    t, alpha, sigma_t, sigma_alpha, rho = (law[q] for q in QUANTITIES)
-    _marginal(theta, parabola, t, alpha, sigma_t, sigma_alpha, rho, out)
-    return out
 
 
 @dataclass(frozen=True)
@@ -273,16 +241,22 @@ def prior_from_knots(values: Floats, basis: Floats) -> Floats:
     )
 
 
+def _cost(theta: Floats, parabola: Floats, basis: Floats) -> Cost:
+    """-2 ln L of the values at the knots."""
+
+    def of_showers(values: Floats) -> tuple[Floats, Floats]:
+        ln_l, slope = log_marginal(theta, parabola, law_from_knots(values, basis))
+        return ln_l, slopes_at_knots(slope, values, basis)
+
+    return Cost(of_showers)
+
+
 def _population(theta: Floats, parabola: Floats, basis: Floats, start: Floats | None) -> Minuit:
     """Maximise the marginal likelihood over the values of the laws at their knots, whose basis is `basis` (n, K).
 
     That way limits (positive T, sigma; |rho| < 1) hold over the whole range and the parameters are hardly correlated.
     """
     n_knots = basis.shape[1]
-
-    def cost(values: Floats) -> float:
-        return -2.0 * float(log_marginal(theta, parabola, law_from_knots(values, basis)).sum())
-
     if start is None:
         rows = []
         for q in (np.exp(theta[:, 0]), np.exp(theta[:, 1])):
@@ -292,9 +266,10 @@ def _population(theta: Floats, parabola: Floats, basis: Floats, start: Floats | 
         start = np.concatenate(rows)
     at = ("low", "high") if n_knots == 2 else range(n_knots)
     names = [f"{q}_{k}" for q in ("T", "alpha", "inv_sigma_T", "inv_sigma_alpha", "rho") for k in at]
-    minuit = Minuit(cost, start, name=names)
+    cost = _cost(theta, parabola, basis)
+    minuit = Minuit(cost, start, grad=cost.slope, name=names)
     minuit.errordef = Minuit.LEAST_SQUARES
-    minuit.strategy = 1
+    minuit.strategy = 0
     for name, limits in zip(names, np.repeat(LIMITS, n_knots, axis=0), strict=True):
         minuit.limits[name] = tuple(limits)
     minuit.migrad(ncall=20_000)
@@ -313,7 +288,8 @@ def _as_fit(
     """Rewrite the fit in terms of the law's own parameters, and compare it with free numbers at every energy point."""
     jacobian, basis = form.of_knots(), form.basis(fitted.ln_y)
     at_knots = from_minuit(minuit, energy=fitted.energy)
-    constrained = -2.0 * log_marginal(theta, parabola, law_from_knots(at_knots.values, basis))
+    constrained = -2.0 * log_marginal(theta, parabola, law_from_knots(at_knots.values, basis))[0]
+    corrected, of_knots = unbiased(at_knots, _cost(theta, parabola, basis))
     free: dict[str, list[float]] = {"energy": []}
     gain, n_points = 0.0, 0
     for p in range(len(points)):
@@ -322,12 +298,13 @@ def _as_fit(
             continue
         alone = np.ones((int(own.sum()), 1))
         single = _population(theta[own], parabola[own], alone, None)
-        single.hesse()
         gain += float(constrained[own].sum()) - float(single.fval)
         n_points += 1
-        covariance = _sandwich(single, theta[own], parabola[own], alone)
+        numbers_, covariance = unbiased(
+            from_minuit(single, energy=fitted.energy[own]), _cost(theta[own], parabola[own], alone)
+        )
         e = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        t, alpha, inv_t, inv_a, rho = (float(v) for v in single.values)
+        t, alpha, inv_t, inv_a, rho = (float(v) for v in numbers_)
         numbers = [math.log(t), math.log(alpha), 1 / inv_t, 1 / inv_a, rho]
         errors = [e[0] / t, e[1] / alpha, e[2] / inv_t**2, e[3] / inv_a**2, e[4]]
         free["energy"].append(float(points.energy[p]))
@@ -338,8 +315,8 @@ def _as_fit(
     return replace(
         at_knots,
         names=form.names,
-        values=jacobian @ at_knots.values,
-        covariance=jacobian @ _sandwich(minuit, theta, parabola, basis) @ jacobian.T,
+        values=jacobian @ corrected,
+        covariance=jacobian @ of_knots @ jacobian.T,
         chi2=gain,
         ndf=max(5 * n_points - 5 * len(form.knots), 0),
         settings=settings,
@@ -347,22 +324,18 @@ def _as_fit(
     )
 
 
-def _sandwich(minuit: Minuit, theta: Floats, parabola: Floats, basis: Floats) -> Floats:
-    """Covariance H^-1 B H^-1 of the values at the knots, with B from the scores of single showers."""
-    values = np.array(minuit.values)
-    if minuit.covariance is None:
-        return np.full((len(values), len(values)), np.nan)
-    scores = np.zeros((len(theta), len(values)))
-    for k in range(len(values)):
-        step = 1e-4 * max(abs(values[k]), 0.1)
-        sides = []
-        for sign in (1.0, -1.0):
-            moved = values.copy()
-            moved[k] += sign * step
-            sides.append(log_marginal(theta, parabola, law_from_knots(moved, basis)))
-        scores[:, k] = (sides[0] - sides[1]) / (2.0 * step)
-    inverse = np.nan_to_num(np.array(minuit.covariance))
-    # At the maximum each parameter has used up one shower's worth of scatter.
-    unused = len(theta) / (len(theta) - minuit.nfit)
-    covariance: Floats = unused * inverse @ (scores.T @ scores) @ inverse
-    return covariance
+def unbiased(at_knots: Fit, cost: Cost) -> tuple[Floats, Floats]:
+    """Values at the knots less their bias of first order, and their covariance.
+
+    Values that ended on a limit stay there, and the others with them: the expansion is about a maximum. No correction
+    is larger than half an error, or leaves the limits of the law.
+    """
+    covariance, bias = cost.of_second_order(at_knots.values)
+    values = at_knots.values
+    if not at_knots.at_limit and np.isfinite(bias).all():
+        error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        n_knots = len(values) // len(LIMITS)
+        low, high = np.full((2, len(values)), [[-np.inf], [np.inf]])
+        low[: 5 * n_knots], high[: 5 * n_knots] = np.repeat(LIMITS, n_knots, axis=0).T
+        values = np.clip(values - np.clip(bias, -0.5 * error, 0.5 * error), low, high)
+    return values, covariance

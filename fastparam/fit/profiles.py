@@ -25,7 +25,7 @@ import numpy.typing as npt
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.shapes.incomplete_gamma import gamma_p1
 
-__all__ = ["MIN_LN_ALPHA", "Profiles", "deposits", "evidences", "gamma_fractions", "posteriors"]
+__all__ = ["MIN_LN_ALPHA", "SMALLEST_SHARE", "Profiles", "deposits", "gamma_fractions", "posteriors"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,15 +33,14 @@ Floats = npt.NDArray[np.float64]
 MIN_LN_ALPHA = 0.02
 
 #: Neighbouring cells are joined until they hold this share of the shower, before scatter is counted in deposits.
-_SMALLEST_SHARE = 0.02
+SMALLEST_SHARE = 0.02
 
-#: Depths in front of a shifted start are scaled by this, which leaves them below that.
-_IN_FRONT, _FRONT = 1e-9, 1e-6
+#: Depths in front of a shifted start are scaled by this.
+_IN_FRONT = 1e-9
 
 _NODES_1D, _WEIGHTS_1D = np.polynomial.hermite_e.hermegauss(5)
 _NODES = np.array([(a, b) for a in _NODES_1D for b in _NODES_1D])
 #: Weight of a node times the inverse of the normal density there.
-_LN_TWO_PI = math.log(2.0 * math.pi)
 _LN_WEIGHTS = np.log(np.outer(_WEIGHTS_1D, _WEIGHTS_1D).ravel()) + 0.5 * (_NODES**2).sum(axis=1)
 
 
@@ -61,11 +60,9 @@ class Profiles:
         Depth range of each cell in X0; zero width where a shower's line misses the cell.
     medium : int64 array (C,)
         Cells of equal number share a visible fraction; shapes are compared only within a medium.
-    haze : float
-        Share of a shower's energy that any cell in front of its start may hold, in likelihoods only.
     pair : float64 array (n,), or None
         Energy that the first pair leaves by ionisation, relative to the profile's: pair exp(-t) dt from its start.
-        Both differ from nothing only for profiles that start behind the front (`shifted`).
+        Only for profiles that start behind the front (`shifted`).
     """
 
     energy: Floats
@@ -73,7 +70,6 @@ class Profiles:
     cell_energy: Floats
     depths: Floats
     medium: npt.NDArray[np.int64]
-    haze: float = 0.0
     pair: Floats | None = None
 
     def __len__(self) -> int:
@@ -104,7 +100,6 @@ class Profiles:
             self.cell_energy[:, cells],
             np.ascontiguousarray(self.depths[:, cells]),
             np.zeros(int(cells.sum()), dtype=np.int64),
-            self.haze,
             self.pair,
         )
 
@@ -119,18 +114,18 @@ class Profiles:
             pair=None if self.pair is None else self.pair[rows],
         )
 
-    def shifted(self, start: Floats | float, *, haze: float, pair: Floats | None) -> Profiles:
+    def shifted(self, start: Floats | float, *, pair: Floats | None) -> Profiles:
         """Return the showers with depths counted from `start`, X0, shape (n,) or a number.
 
         Cells in front of it keep a width, so that they still count as seen, but no share of the profile.
         """
         behind = self.depths - np.reshape(start, (-1, 1, 1))
-        return replace(self, depths=np.where(behind > 0, behind, _IN_FRONT * self.depths), haze=haze, pair=pair)
+        return replace(self, depths=np.where(behind > 0, behind, _IN_FRONT * self.depths), pair=pair)
 
 
 @kernel
-def _fractions(t: Any, alpha: Any, depths: Any, haze: Any, pair: Any, out: Any) -> None:
-    """Share of a gamma profile with maximum t and shape alpha in each depth range, and the haze in front of it."""
+def _fractions(t: Any, alpha: Any, depths: Any, pair: Any, out: Any) -> None:
+    """Share of a gamma profile with maximum t and shape alpha in each depth range."""
     beta = (alpha - 1.0) / t
     edge, at_edge = -1.0, 0.0
     for k in range(len(depths)):
@@ -142,8 +137,6 @@ def _fractions(t: Any, alpha: Any, depths: Any, haze: Any, pair: Any, out: Any) 
             at_edge = gamma_p1(alpha, beta * a)
         upper = gamma_p1(alpha, beta * b)
         out[k] = max(upper - at_edge, 1e-300)
-        if a < _FRONT:
-            out[k] += haze
         if pair > 0.0:
             out[k] += pair * (math.exp(-a) - math.exp(-b))
         edge, at_edge = b, upper
@@ -151,10 +144,10 @@ def _fractions(t: Any, alpha: Any, depths: Any, haze: Any, pair: Any, out: Any) 
 
 @kernel
 def _log_likelihood(
-    ln_t: Any, ln_alpha: Any, weights: Any, depths: Any, medium: Any, haze: Any, pair: Any, work: Any, norm: Any
+    ln_t: Any, ln_alpha: Any, weights: Any, depths: Any, medium: Any, pair: Any, work: Any, norm: Any
 ) -> float:
     """Multinomial ln L of one shower; `weights` are its cell energies times N_eff / visible energy."""
-    _fractions(math.exp(ln_t), math.exp(ln_alpha), depths, haze, pair, work)
+    _fractions(math.exp(ln_t), math.exp(ln_alpha), depths, pair, work)
     for m in range(len(norm)):
         norm[m] = 0.0
     for k in range(len(work)):
@@ -172,7 +165,6 @@ def _maximise(
     depths: Any,
     medium: Any,
     n_media: Any,
-    haze: Any,
     pair: Any,
     n_eff: Any,
     prior: Any,
@@ -196,15 +188,15 @@ def _maximise(
         x, y = theta[i, 0], theta[i, 1]
         m0, m1, p00, p11, p01 = prior[i, 0], prior[i, 1], prior[i, 2], prior[i, 3], prior[i, 4]
         damping = 1e-3
-        centre = _log_likelihood(x, y, weights, depths[i], medium, haze, pair[i], work, norm)
+        centre = _log_likelihood(x, y, weights, depths[i], medium, pair[i], work, norm)
         g0, g1, h00, h11, h01 = 0.0, 0.0, 0.0, 0.0, 0.0
         for _ in range(60):
-            xp = _log_likelihood(x + step, y, weights, depths[i], medium, haze, pair[i], work, norm)
-            xm = _log_likelihood(x - step, y, weights, depths[i], medium, haze, pair[i], work, norm)
-            yp = _log_likelihood(x, y + step, weights, depths[i], medium, haze, pair[i], work, norm)
-            ym = _log_likelihood(x, y - step, weights, depths[i], medium, haze, pair[i], work, norm)
-            pp = _log_likelihood(x + step, y + step, weights, depths[i], medium, haze, pair[i], work, norm)
-            mm = _log_likelihood(x - step, y - step, weights, depths[i], medium, haze, pair[i], work, norm)
+            xp = _log_likelihood(x + step, y, weights, depths[i], medium, pair[i], work, norm)
+            xm = _log_likelihood(x - step, y, weights, depths[i], medium, pair[i], work, norm)
+            yp = _log_likelihood(x, y + step, weights, depths[i], medium, pair[i], work, norm)
+            ym = _log_likelihood(x, y - step, weights, depths[i], medium, pair[i], work, norm)
+            pp = _log_likelihood(x + step, y + step, weights, depths[i], medium, pair[i], work, norm)
+            mm = _log_likelihood(x - step, y - step, weights, depths[i], medium, pair[i], work, norm)
             g0, g1 = (xp - xm) / (2 * step), (yp - ym) / (2 * step)
             h00, h11 = (xp - 2 * centre + xm) / step**2, (yp - 2 * centre + ym) / step**2
             h01 = (pp + mm - xp - xm - yp - ym + 2 * centre) / (2 * step**2)
@@ -227,7 +219,7 @@ def _maximise(
                     s0, s1 = 0.5 * s0 / length, 0.5 * s1 / length
                 nx, ny = x + s0, max(y + s1, MIN_LN_ALPHA)
                 e0, e1 = nx - m0, ny - m1
-                value = _log_likelihood(nx, ny, weights, depths[i], medium, haze, pair[i], work, norm)
+                value = _log_likelihood(nx, ny, weights, depths[i], medium, pair[i], work, norm)
                 then = value - 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2 * p01 * e0 * e1)
                 if then >= now:
                     change = abs(nx - x) + abs(ny - y)
@@ -245,13 +237,10 @@ def _maximise(
 
 @parallel_kernel
 def _moments(
-    cells: Any, depths: Any, medium: Any, n_media: Any, haze: Any, pair: Any, n_eff: Any, prior: Any, theta: Any,
+    cells: Any, depths: Any, medium: Any, n_media: Any, pair: Any, n_eff: Any, prior: Any, theta: Any,
     expansion: Any, nodes: Any, ln_weights: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Out (n, 6): the posterior by quadrature about theta.
-
-    Its mean minus theta, its covariance (tt, aa, ta), and the logarithm of likelihood times prior, integrated.
-    """
+    """Out (n, 5): mean minus theta, and covariance (tt, aa, ta), of the posterior by quadrature about theta."""
     for i in prange(len(theta)):
         n_cells = cells.shape[1]
         work, norm, weights = np.empty(n_cells), np.empty(n_media), np.empty(n_cells)
@@ -268,7 +257,7 @@ def _moments(
         l00 = math.sqrt(a11 / det)
         l10 = -a01 / det / l00
         l11 = math.sqrt(max(a00 / det - l10 * l10, 0.0))
-        peak = _log_likelihood(x, y, weights, depths[i], medium, haze, pair[i], work, norm)
+        peak = _log_likelihood(x, y, weights, depths[i], medium, pair[i], work, norm)
         d0, d1 = x - m0, y - m1
         peak -= 0.5 * (p00 * d0 * d0 + p11 * d1 * d1 + 2.0 * p01 * d0 * d1)
         s, s0, s1, s00, s11, s01 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -276,7 +265,7 @@ def _moments(
             u, v = l00 * nodes[j, 0], l10 * nodes[j, 0] + l11 * nodes[j, 1]
             if y + v < MIN_LN_ALPHA:
                 continue
-            value = _log_likelihood(x + u, y + v, weights, depths[i], medium, haze, pair[i], work, norm)
+            value = _log_likelihood(x + u, y + v, weights, depths[i], medium, pair[i], work, norm)
             e0, e1 = d0 + u, d1 + v
             value -= 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2.0 * p01 * e0 * e1)
             w = math.exp(min(value - peak + ln_weights[j], 100.0))
@@ -293,12 +282,11 @@ def _moments(
         else:  # a single node holds it all: a profile far from anything the cells show; keep the parabola
             out[i, 0], out[i, 1] = 0.0, 0.0
             out[i, 2], out[i, 3], out[i, 4] = a11 / det, a00 / det, -a01 / det
-        out[i, 5] = peak + math.log(s * l00 * l11) + 0.5 * math.log(p00 * p11 - p01 * p01) - _LN_TWO_PI
 
 
 @parallel_kernel
 def _residuals(
-    cells: Any, depths: Any, medium: Any, n_media: Any, haze: Any, pair: Any, theta: Any, smallest: Any, out: Any
+    cells: Any, depths: Any, medium: Any, n_media: Any, pair: Any, theta: Any, smallest: Any, out: Any
 ) -> None:
     """Out (n, 2): chi2 for one deposit, and the number of joined cells minus one, summed over media.
 
@@ -307,7 +295,7 @@ def _residuals(
     for i in prange(len(theta)):
         n_cells = cells.shape[1]
         work, norm, held = np.empty(n_cells), np.zeros(n_media), np.zeros(n_media)
-        _fractions(math.exp(theta[i, 0]), math.exp(theta[i, 1]), depths[i], haze, pair[i], work)
+        _fractions(math.exp(theta[i, 0]), math.exp(theta[i, 1]), depths[i], pair[i], work)
         visible = 0.0
         for k in range(n_cells):
             norm[medium[k]] += work[k]
@@ -337,7 +325,7 @@ def _residuals(
 @parallel_kernel
 def _all_fractions(ln_t: Any, ln_alpha: Any, depths: Any, pair: Any, out: Any) -> None:
     for i in prange(len(ln_t)):
-        _fractions(math.exp(ln_t[i]), math.exp(ln_alpha[i]), depths[i], 0.0, pair[i], out[i])
+        _fractions(math.exp(ln_t[i]), math.exp(ln_alpha[i]), depths[i], pair[i], out[i])
 
 
 def gamma_fractions(ln_t: Floats, ln_alpha: Floats, depths: Floats) -> Floats:
@@ -367,26 +355,16 @@ def posteriors(profiles: Profiles, n_eff: Floats, prior: Floats, theta: Floats) 
         Gradient and Hessian (tt, aa, ta) at theta of the parabola in place of ln L that gives the posterior its mean
         and covariance. The Hessian has no positive eigenvalue: a flat direction says nothing, it does not repel.
     """
-    return _posteriors(profiles, n_eff, prior, theta)[0]
-
-
-def evidences(profiles: Profiles, n_eff: Floats, prior: Floats, theta: Floats) -> tuple[Floats, Floats]:
-    """Return what `posteriors` returns, and ln of the integral of likelihood times prior over theta, shape (n,)."""
-    return _posteriors(profiles, n_eff, prior, theta)
-
-
-def _posteriors(profiles: Profiles, n_eff: Floats, prior: Floats, theta: Floats) -> tuple[Floats, Floats]:
     n_media = int(profiles.medium.max()) + 1
-    cells, depths, medium, haze = profiles.cell_energy, profiles.depths, profiles.medium, profiles.haze
-    expansion, moments = np.empty((len(theta), 5)), np.empty((len(theta), 6))
-    _maximise(cells, depths, medium, n_media, haze, profiles.pairs, n_eff, prior, theta, expansion)
+    cells, depths, medium = profiles.cell_energy, profiles.depths, profiles.medium
+    expansion, moments = np.empty((len(theta), 5)), np.empty((len(theta), 5))
+    _maximise(cells, depths, medium, n_media, profiles.pairs, n_eff, prior, theta, expansion)
     at_maximum = np.column_stack([expansion[:, :2], _semidefinite(expansion[:, 2:])])
     _moments(
         cells,
         depths,
         medium,
         n_media,
-        haze,
         profiles.pairs,
         n_eff,
         prior,
@@ -401,7 +379,7 @@ def _posteriors(profiles: Profiles, n_eff: Floats, prior: Floats, theta: Floats)
     hessian = _semidefinite(_triples(own - precision))
     total = own - _matrices(hessian)
     gradient = np.einsum("nij,nj->ni", total, moments[:, :2]) + np.einsum("nij,nj->ni", own, theta - prior[:, :2])
-    return np.column_stack([gradient, hessian]), moments[:, 5]
+    return np.column_stack([gradient, hessian])
 
 
 def deposits(profiles: Profiles, theta: Floats, parabola: Floats, prior: Floats) -> tuple[Floats, Floats]:
@@ -427,10 +405,9 @@ def deposits(profiles: Profiles, theta: Floats, parabola: Floats, prior: Floats)
         profiles.depths,
         profiles.medium,
         n_media,
-        profiles.haze,
         profiles.pairs,
         theta,
-        _SMALLEST_SHARE,
+        SMALLEST_SHARE,
         out,
     )
     own, known = _matrices(prior[:, 2:]), -_matrices(parabola[:, 2:])

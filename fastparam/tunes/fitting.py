@@ -236,6 +236,8 @@ def fit_slice(
         if component.failed:
             at_limit = f" (at a limit: {', '.join(component.at_limit)})" if component.at_limit else ""
             failed[name] = "; ".join(component.notes) or f"the minimiser found no valid minimum{at_limit}"
+        elif name == "conversion" and component.notes:
+            failed[name] = "; ".join(component.notes)
     angle = (
         0.0 if geometry.frame == "barrel" else float(np.arccos(np.clip(showers.particles.direction[:, 2], -1, 1)).max())
     )

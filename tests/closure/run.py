@@ -29,7 +29,8 @@ Made by `tests/closure/run.py`. One experiment is {n} toy showers of {n_spots} e
 (`tests/toys.py`, plain NumPy, without our own samplers), reduced to a summary and fitted like full simulation. Rows:
 the longitudinal laws at both ends of the range in energy, the twelve parameters of the classical radial law, and the
 number of independent deposits (truth: the mean number of spots that end in a layer). A pull is (fit - truth) / error of
-the fit: where fits are unbiased and errors honest, pulls have mean 0 and width 1.
+the fit, of widths for their logarithm and of rho for atanh rho: where fits are unbiased and errors honest, pulls have
+mean 0 and width 1.
 """
 
 Results = dict[str, dict[int, dict[str, Number]]]
@@ -118,7 +119,7 @@ def main() -> None:
                     "seed": seed,
                     "n": options.showers,
                     "n_spots": options.spots,
-                    "numbers": {key: (k.value, k.error, k.truth) for key, k in numbers.items()},
+                    "numbers": {key: (k.value, k.error, k.truth, k.scale) for key, k in numbers.items()},
                 }
                 results.write(json.dumps(record) + "\n")
                 results.flush()

@@ -103,3 +103,13 @@ def test_slopes_are_shared_with_electrons_and_say_so() -> None:
         assert together.errors[j] < alone.errors[j]
     steep = replace(electrons, values=electrons.values + np.where(np.arange(10) == 1, 1.0, 0.0))
     assert fitted(profiles, electrons=steep)[0].chi2 > together.chi2 + 10
+
+
+def test_a_fit_says_what_showers_do_not_determine() -> None:
+    """Twelve deposits leave a shower's start, T' and alpha' to guesswork."""
+    enough, _ = photons(15)
+    assert fitted(enough)[0].notes == ()
+    poor, _ = photons(15, n=10, deposits=12)
+    notes = fitted(poor)[0].notes
+    assert notes
+    assert all("not determined by these showers" in note for note in notes)

@@ -173,8 +173,8 @@ def fit(
     -------
     Fit
         Parameters of the law, then `EXTRA`. chi2 compares the shared slopes with the electrons' ones; ndf 0 without
-        them. Notes name the values that the showers do not determine. `settings["haze"]` is the share of a shower's energy
-        per X0 in front of its start.
+        them. Notes name the values that the showers do not determine. `settings["haze"]` is the share of a shower's
+        energy per X0 in front of its start.
     Starts
     """
     fitted = profiles.take(single.used)

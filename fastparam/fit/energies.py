@@ -33,7 +33,7 @@ from scipy import special
 from fastparam._numba import kernel
 from fastparam.errors import FitError
 from fastparam.fit import marginals
-from fastparam.fit.marginals import Marginals, Quantities, neighbour_weights, table_of
+from fastparam.fit.marginals import FORWARD, Marginals, Quantities, neighbour_weights, table_of
 from fastparam.fit.tables import Tables
 from fastparam.random import stream, uniform
 from fastparam.shapes.binned_copula import draw1
@@ -678,7 +678,8 @@ def calibrate(
         current = replace(model, marginals=replace(wanted, shape=shape.copy()), factor=factor.copy())
         for p in range(len(wanted.ln_e)):
             drawn, bin_ = draw(current, np.full(n_drawn, np.exp(wanted.ln_e[p])), seed=seed + round_)
-            for j in range(1, n_layers + 1):
+            # Drawing again until a shower starts in its bin prefers totals that do; nothing else changes the total.
+            for j in range(1 if len(model.first) == 0 else 0, n_layers + 1):
                 location = np.interp(wanted.ln_e[p], wanted.grid, wanted.location[:, j])
                 scale = np.exp(np.interp(wanted.ln_e[p], wanted.grid, wanted.ln_scale[:, j]))
                 x = np.sort(drawn[drawn[:, j] > 0, j])
@@ -687,13 +688,17 @@ def calibrate(
                     continue
                 # Where draws are too rare to tell, the correction is that of the last knot that has some.
                 used = np.clip(knots, *special.ndtri([30.0 / n, 1 - 30.0 / n]))
-                found = np.interp(used, special.ndtri((np.arange(n) + 0.5) / n), (np.log(x) - location) / scale)
+                y = FORWARD[wanted.kind[j]](x)
+                found = np.interp(used, special.ndtri((np.arange(n) + 0.5) / n), (y - location) / scale)
                 mean = float(drawn[:, j].mean())
-                if mean_share[p, j - 1] > 0 and round_ > 0:
+                if j > 0 and mean_share[p, j - 1] > 0 and round_ > 0:
                     shift[p, j] += 0.7 * np.clip(np.log(mean_share[p, j - 1] / mean), -0.3, 0.3) / scale
                     shift[p, j] = np.clip(shift[p, j], -0.5, 0.5)
                 target = wanted.shape[p, j] + shift[p, j]
-                moved = shape[p, j] + 0.7 * (np.interp(used, knots, target) - found)
+                missing_z = np.interp(used, knots, target) - found
+                if j == 0:  # a smooth correction: each change of the total moves the bins that showers are kept in
+                    missing_z = np.polyval(np.polyfit(used, missing_z, 2, w=np.exp(-0.25 * used**2)), used)
+                moved = shape[p, j] + 0.7 * missing_z
                 shape[p, j] = np.maximum.accumulate(np.clip(moved, target - 1.0, target + 1.0))
             x = layer_energies(drawn, n_layers)
             missing = correlation[p] - _pearson(x)

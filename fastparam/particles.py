@@ -97,7 +97,7 @@ class Particles:
             n = 0
         energies = np.array(np.broadcast_to(energies, (n,)))
         codes = np.array(np.broadcast_to(codes, (n,)))
-        positions = np.array(np.broadcast_to(positions, (n, 3)))
+        positions = np.array(np.broadcast_to(positions, (n, 3)), order="C")
         length = np.linalg.norm(directions, axis=1)
         for name, bad in (
             ("energy is not a finite positive number", ~(np.isfinite(energies) & (energies > 0))),
@@ -107,7 +107,7 @@ class Particles:
             if bad.any():
                 row = int(np.flatnonzero(bad)[0])
                 raise InputError(f"particle {row}: {name} ({int(bad.sum())} of {n} particles)")
-        directions = np.array(np.broadcast_to(directions / length[:, None], (n, 3)))
+        directions = np.array(np.broadcast_to(directions / length[:, None], (n, 3)), order="C")
         numbers = np.arange(n, dtype=np.int64) if index is None else np.asarray(index, dtype=np.int64)
         return cls(codes, energies, positions, directions, np.array(np.broadcast_to(numbers, (n,))))
 

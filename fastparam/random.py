@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel
 
-__all__ = ["exponential", "gamma", "normal", "poisson", "stream", "uniform"]
+__all__ = ["exponential", "fill_uniforms", "gamma", "normal", "poisson", "stream", "uniform"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_ONE = np.uint64(1)
+_STEP, _HALF_STEP = np.float32(2.0**-23), np.float32(2.0**-24)
 
 
 @kernel
@@ -70,6 +70,24 @@ def uniform(state: npt.NDArray[np.uint64]) -> float:
     """
     state[0] = state[0] + state[1]
     return (np.float64(_mix(state[0]) >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
+
+
+@kernel
+def fill_uniforms(state: npt.NDArray[np.uint64], out: npt.NDArray[np.float32]) -> None:
+    """Fill a float32 array of an even length with uniform numbers in (0, 1), both ends excluded; two per step.
+
+    They lie on a grid of 2**-23 shifted by half a step. The halves of a number of the stream go to the two halves of
+    the array: such loops become vector code.
+    """
+    half = len(out) // 2
+    low, high = out[:half], out[half:]
+    word, step = state[0], state[1]
+    for k in range(half):
+        word = word + step
+        bits = _mix(word)
+        low[k] = np.float32(np.int32(bits & np.uint64(0x7FFFFF))) * _STEP + _HALF_STEP
+        high[k] = np.float32(np.int32(bits >> np.uint64(41))) * _STEP + _HALF_STEP
+    state[0] = word
 
 
 @kernel

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit.donors import Donors
-from fastparam.generate.hybrid import draw_features
-from fastparam.generate.ring_program import COPULAS, MODEL, SLICE, TABLES, Pool, RingProgram, ring_program
+from fastparam.generate.ring_features import draw_features
+from fastparam.generate.ring_program import MODEL, SLICE, TABLES, Pool, RingProgram, ring_program
 from fastparam.hits.hits import Hits
 from fastparam.random import stream, uniform
-from fastparam.shapes.lines import axes1, path_to1, place1
-from fastparam.shapes.tilt import MIN_HITS, tilt1, turn1
+from fastparam.shapes.ring_placing import place_rings1
+from fastparam.shapes.tilt import FREE, ONLY_TURN, QUARTERS, WORK
 from fastparam.showers.showers import Showers
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _DONORS, _FILL = 21, 22
 #: Stored rings that are looked at, and what a difference costs: of ln energy, dipole, ln of hits, phase in turns.
 _LOOKED_AT, _COST_ENERGY, _COST_DIPOLE, _COST_HITS, _COST_PHASE = 16, 2.0, 3.0, 1.0, 4.0
 
-#: Hits keep this share of the layer's thickness from its surfaces, so that rounding does not put them outside.
-_INSIDE = 1e-6
+#: Hits that are placed together; a ring is never split.
+_CHUNK = 1024
 
 _S_MODEL = SLICE.MODEL
 _M_SECTIONS, _M_RINGS, _M_FIRST, _M_LAYER = MODEL.SECTIONS, MODEL.RINGS, MODEL.FIRST, MODEL.LAYER
@@ -111,59 +111,82 @@ def _nearest1(a1: float, a2: float, b1: float, b2: float) -> float:
 @kernel
 def _hits1(
     seed: int, index: int, position: Any, u: Any, lower: int, slices: Any, models: Any, ints: Any, surfaces: Any,
-    barrel: bool, hit_first: Any, hits: Any, dipoles: bool, row: Any, chosen: Any, low: int, x: Any, y: Any, z: Any,
-    e: Any, layer: Any,
+    barrel: bool, hit_first: Any, hits: Any, dipoles: bool, row: Any, chosen: Any, x: Any, y: Any, z: Any, e: Any,
+    layer: Any,
 ) -> None:  # fmt: skip
-    """Fill the hits of one shower from `low` on; `hits` (n, 4) holds d1, d2, depth and share of all donors' hits."""
+    """Fill the hits of one shower; `hits` (n, 4) holds d1, d2, depth and share of all donors' hits."""
     state = stream(seed, index, _FILL)
-    model = slices[lower, _S_MODEL]
-    n_rings = models[model, _M_RINGS]
-    e1, e2 = np.empty(3), np.empty(3)
-    axes1(barrel, u, e1, e2)
-    section, energy, given = 0, 0.0, 0.0
-    for g in range(n_rings):
+    model = models[slices[lower, _S_MODEL]]
+    rings = model[_M_RINGS]
+    first_ring = ints[model[_M_FIRST] : model[_M_FIRST] + model[_M_SECTIONS] + 1]
+    section_layer = ints[model[_M_LAYER] : model[_M_LAYER] + model[_M_SECTIONS]]
+    single = ints[model[_M_SINGLE] : model[_M_SINGLE] + len(surfaces)]
+    energy, given, size = 0.0, 0.0, _CHUNK
+    for g in range(rings):
         energy += row[g]
-        given += row[g] if chosen[g] >= 0 else 0.0
+        if chosen[g] >= 0:
+            given += row[g]
+            size = max(size, hit_first[chosen[g] + 1] - hit_first[chosen[g]])
     # Rings that no donor has give their energy to the others.
     more = energy / given if given > 0.0 else 1.0
-    for g in range(n_rings):
-        while g >= ints[models[model, _M_FIRST] + section + 1]:
-            section += 1
-        if chosen[g] < 0:
-            continue
-        source, number = hit_first[chosen[g]], hit_first[chosen[g] + 1] - hit_first[chosen[g]]
-        high = low + number
-        own_layer = ints[models[model, _M_LAYER] + section]
-        front, back = surfaces[own_layer, 0], surfaces[own_layer, 1]
-        path_in = path_to1(barrel, position[0], position[1], position[2], u[0], u[1], u[2], front)
-        path_out = path_to1(barrel, position[0], position[1], position[2], u[0], u[1], u[2], back)
-        front, back = front + _INSIDE * (back - front), back - _INSIDE * (back - front)
-        mirror = -1.0 if uniform(state) < 0.5 else 1.0
-        for h in range(low, high):
-            d1, d2 = hits[source + h - low, 0], mirror * hits[source + h - low, 1]
-            r = math.sqrt(d1 * d1 + d2 * d2)
-            x[h], y[h] = (d1 / r, d2 / r) if r > 0.0 else (1.0, 0.0)
-            z[h], e[h] = r, hits[source + h - low, 3]
-        free = ints[models[model, _M_STRUCTURED] + g] == 0
-        angle = 2.0 * math.pi * uniform(state)
-        aimed = dipoles and ints[models[model, _M_DIPOLE] + g] >= 0
-        d1, d2 = (row[n_rings + g], row[2 * n_rings + g]) if aimed else (math.cos(angle), math.sin(angle))
-        turn1(x, y, e, low, high, d1, d2, free)
-        if aimed and number >= MIN_HITS:
-            tilt1(x, y, e, low, high, d1, d2)
-        total = 0.0
-        for h in range(low, high):
-            total += e[h]
-        scale = more * row[g] / total
-        single = ints[models[model, _M_SINGLE] + own_layer] != 0
-        for h in range(low, high):
-            share = uniform(state) if single else hits[source + h - low, 2]
-            x[h], y[h], z[h] = place1(
-                barrel, position, u, e1, e2, path_in, path_out, front, back, share, single, z[h] * x[h], z[h] * y[h]
-            )  # fmt: skip
-            e[h] *= scale
-            layer[h] = own_layer
-        low = high
+    floats = np.empty(7 * size + 5 * rings + WORK, dtype=np.float32)
+    r, c, s, own, share, across, rest = (
+        floats[:size], floats[size : 2 * size], floats[2 * size : 3 * size], floats[3 * size : 4 * size],
+        floats[4 * size : 5 * size], floats[5 * size : 7 * size], floats[7 * size :],
+    )  # fmt: skip
+    d1, d2, amount, turns, tilts = (
+        rest[:rings], rest[rings : 2 * rings], rest[2 * rings : 3 * rings], rest[3 * rings : 5 * rings],
+        rest[5 * rings :],
+    )  # fmt: skip
+    numbers = np.empty(size + 3 * rings + 1, dtype=np.int32)
+    kind, ring, first, slot = (
+        numbers[:rings], numbers[rings : 2 * rings], numbers[2 * rings : 3 * rings + 1], numbers[3 * rings + 1 :]
+    )  # fmt: skip
+    doubles = np.empty(size + rings)
+    section, g, low = 0, 0, 0
+    while g < rings:
+        n, k = 0, 0
+        first[0] = 0
+        while g < rings:
+            if chosen[g] < 0:
+                g += 1
+                continue
+            source = hit_first[chosen[g]]
+            number = hit_first[chosen[g] + 1] - source
+            if n > 0 and n + number > _CHUNK:
+                break
+            while g >= first_ring[section + 1]:
+                section += 1
+            plate = single[section_layer[section]] != 0
+            mirror = np.float32(-1.0 if uniform(state) < 0.5 else 1.0)
+            for h in range(number):
+                a, b = hits[source + h, 0], mirror * hits[source + h, 1]
+                radius = np.float32(math.sqrt(a * a + b * b))
+                per = np.float32(1.0) / max(radius, np.float32(1e-12))
+                r[n + h], c[n + h], s[n + h], own[n + h] = radius, a * per, b * per, hits[source + h, 3]
+                if radius == np.float32(0.0):
+                    c[n + h] = np.float32(1.0)
+                share[n + h], slot[n + h] = hits[source + h, 2], k
+            if plate:
+                for h in range(number):
+                    share[n + h] = np.float32(uniform(state))
+            kind[k] = QUARTERS if ints[model[_M_STRUCTURED] + g] != 0 else FREE
+            angle = 2.0 * math.pi * uniform(state)
+            d1[k], d2[k] = row[rings + g], row[2 * rings + g]
+            if not (dipoles and ints[model[_M_DIPOLE] + g] >= 0):
+                d1[k], d2[k] = math.cos(angle), math.sin(angle)
+                kind[k] += ONLY_TURN
+            ring[k], amount[k] = g, more * row[g]
+            n, k, g = n + number, k + 1, g + 1
+            first[k] = n
+        if n == 0:
+            break
+        place_rings1(
+            k, ring, first, slot, amount, d1, d2, kind, r[:n], c[:n], s[:n], own[:n], share, first_ring, section_layer,
+            single, surfaces, barrel, position, u, across, tilts, turns, doubles, x[low : low + n], y[low : low + n],
+            z[low : low + n], e[low : low + n], layer[low : low + n],
+        )  # fmt: skip
+        low += n
 
 
 @parallel_kernel
@@ -189,24 +212,25 @@ def _all_hits(
     x: Any, y: Any, z: Any, e: Any, layer: Any,
 ) -> None:  # fmt: skip
     for i in prange(len(index)):
+        low, high = offsets[i], offsets[i + 1]
         _hits1(
             seed, index[i], position[i], direction[i], lower[i], slices, models, ints, surfaces, barrel, hit_first,
-            hits, dipoles, rows[i], chosen[i], offsets[i], x, y, z, e, layer,
+            hits, dipoles, rows[i], chosen[i], x[low:high], y[low:high], z[low:high], e[low:high], layer[low:high],
         )  # fmt: skip
 
 
 def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     """Return what samples from a tune."""
-    program = ring_program(tune)
-    first, rings, hit_first, hits = _stored(tune, program)
     settings = tune.recipe.mosaic
-    # Those of `hybrid`: copula, numbers, dipoles, clumps, spectra, grid, modulation.
-    switches = np.array([COPULAS[settings.copula], 1, settings.dipoles, 0, 1, 1, settings.modulation], dtype=np.int64)
+    program = ring_program(tune, modulation=settings.modulation)
+    first, rings, hit_first, hits = _stored(tune, program)
     geometry, barrel = tune.geometry, tune.geometry.frame == "barrel"
     pitch = float(program.knobs[3]) if settings.modulation else 0.0
 
     def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
-        rows, counts = draw_features(program, switches, settings.smoothing, plan, particles, seed)
+        rows, counts = draw_features(
+            program, plan, particles, seed, copula=settings.copula, numbers=True, smoothing=settings.smoothing
+        )  # fmt: skip
         chosen = np.empty((len(particles), program.width // 4), dtype=np.int32)
         _all_donors(
             seed, particles.index, particles.direction, pitch, plan.lower, plan.upper, plan.weight, program.slices,

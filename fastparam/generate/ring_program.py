@@ -14,14 +14,28 @@ import numpy.typing as npt
 
 from fastparam.fit import copula
 from fastparam.fit.copula import Copula
-from fastparam.fit.ring_hits import RingHits
+from fastparam.fit.ring_hits import N_ALPHA, N_DEPTHS, N_ENERGIES, AlphaTables, RingHits
 from fastparam.fit.rings import Rings
+from fastparam.shapes.quantile_table import KNOTS
+from fastparam.shapes.tilt import FREE, QUARTERS, STAY
 
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
     from fastparam.tunes.tune import Tune
 
-__all__ = ["COPULAS", "MODEL", "SLICE", "TABLES", "Pool", "RingProgram", "ring_program"]
+__all__ = [
+    "AZIMUTH_SIZE",
+    "COPULAS",
+    "HIT_DEPTH",
+    "HIT_E",
+    "HIT_SIZE",
+    "MODEL",
+    "SLICE",
+    "TABLES",
+    "Pool",
+    "RingProgram",
+    "ring_program",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,16 +50,23 @@ class SLICE:
     """Columns of `RingProgram.slices`: numbers, and beginnings of tables (P points, k features, G rings) in pools."""
 
     POINTS, MODEL, LN_E, ZERO, QUANTILES, FIRST, SCORES, RANK, FACTORS, UNIQUE = range(10)
-    WAVES, SCALE, LN_ENERGY, LN_NUMBER, CLUMPS, R, HIT_E, DEPTH, DONORS = range(10, 19)
-    COLUMNS = 19
+    WAVES, SCALE, EXPECTED, CLUMPS, HITS = range(10, 15)
+    COLUMNS = 15
 
 
 class MODEL:
     """Columns of `RingProgram.models`."""
 
-    SECTIONS, RINGS, FEATURES, DIPOLES, FIRST, LAYER, DIPOLE, STRUCTURED = range(8)
-    ZONE, N_ZONES, ZONE_EDGES, ALPHA, FACTOR, FLAT, SINGLE = range(8, 15)
-    COLUMNS = 15
+    SECTIONS, RINGS, FEATURES, DIPOLES, FIRST, LAYER, DIPOLE, TURNS = range(8)
+    ZONE, ZONE_EDGES, ZONE_OF, N_CELLS, AZIMUTH, SINGLE, PER_CELL, CLUMPED, DEEP, STRUCTURED = range(8, 18)
+    COLUMNS = 18
+
+
+#: Where the tables of a ring's hits begin: quantiles of the radius, of ln energy, of the depth; and how long they are.
+HIT_E, HIT_DEPTH, HIT_SIZE = len(KNOTS), 2 * len(KNOTS), 2 * len(KNOTS) + N_DEPTHS
+
+#: Numbers of a zone's table of the azimuth: four for every bin.
+AZIMUTH_SIZE = 4 * N_ALPHA
 
 
 @dataclass(frozen=True)
@@ -97,8 +118,14 @@ class Pool:
         return np.concatenate([*self.parts, np.zeros(1, dtype=self.dtype)])
 
 
-def ring_program(tune: Tune) -> RingProgram:
-    """Prepare the ring tables of a tune for sampling."""
+def ring_program(
+    tune: Tune, *, dipoles: bool = True, clumps: bool = False, spectra: bool = True, grid: bool = True,
+    modulation: bool = True,
+) -> RingProgram:  # fmt: skip
+    """Prepare the ring tables of a tune for sampling.
+
+    What is switched off gets tables that do nothing; see `tunes.ring_settings.HybridSettings`.
+    """
     ints, reals, scores = Pool(np.int64), Pool(np.float32), Pool(np.int8)
     slices = np.full((len(tune.slices), SLICE.COLUMNS), -1, dtype=np.int64)
     models: list[list[int]] = []
@@ -110,7 +137,12 @@ def ring_program(tune: Tune) -> RingProgram:
         rings = Rings.from_arrays(tables.arrays)
         if part.pdg not in of_particle:
             of_particle[part.pdg] = len(models)
-            models.append(_model(rings, hits, tables["dipole_rings"], tables["single_cell"], ints, reals))
+            single = tables["single_cell"]
+            model = _model(rings, hits, tables["dipole_rings"], single, grid, spectra, ints, reals)
+            model[MODEL.CLUMPED], model[MODEL.DEEP] = int(clumps), int(not single.all())
+            if not dipoles:
+                model[MODEL.TURNS] = ints.add(np.full(rings.n_rings, STAY))
+            models.append(model)
             width = max(width, 4 * rings.n_rings)
         fitted = Copula.from_tables(tables)
         row = slices[number]
@@ -120,11 +152,14 @@ def ring_program(tune: Tune) -> RingProgram:
         row[SLICE.FIRST], row[SLICE.SCORES] = ints.add(fitted.first), scores.add(fitted.scores)
         row[SLICE.RANK], row[SLICE.FACTORS] = len(fitted.factors), reals.add(fitted.factors)
         row[SLICE.UNIQUE], row[SLICE.SCALE] = reals.add(fitted.unique), reals.add(fitted.scale)
-        if len(fitted.waves):
+        if len(fitted.waves) and modulation:
             row[SLICE.WAVES] = reals.add(fitted.waves)
-        row[SLICE.LN_ENERGY], row[SLICE.LN_NUMBER] = reals.add(hits.ln_energy), reals.add(hits.ln_number)
-        row[SLICE.CLUMPS], row[SLICE.R] = reals.add(hits.clumps), reals.add(hits.r)
-        row[SLICE.HIT_E], row[SLICE.DEPTH] = reals.add(hits.ln_e), reals.add(hits.depth)
+        row[SLICE.EXPECTED], row[SLICE.CLUMPS] = reals.add(_expected(hits)), reals.add(hits.clumps)
+        ln_e = hits.ln_e if spectra else np.zeros_like(hits.ln_e)
+        # Where a layer has no depth inside, hits are even between its surfaces: exactly, not to a byte.
+        flat = tables["single_cell"][rings.section_layer[rings.section]]
+        depth = np.where(flat[None, :, None], np.linspace(0.0, 1.0, N_DEPTHS), hits.depth)
+        row[SLICE.HITS] = reals.add(np.concatenate([hits.r, ln_e, depth], axis=2))
     return RingProgram(
         slices, np.array(models, dtype=np.int64), ints.array(), reals.array(), scores.array(),
         np.stack([tune.geometry.layer_from, tune.geometry.layer_to], axis=1), _knobs(tune.geometry), width,
@@ -132,7 +167,14 @@ def ring_program(tune: Tune) -> RingProgram:
 
 
 def _model(
-    rings: Rings, hits: RingHits, dipole_rings: Ints, single: npt.NDArray[np.bool_], ints: Pool, reals: Pool
+    rings: Rings,
+    hits: RingHits,
+    dipole_rings: Ints,
+    single: npt.NDArray[np.bool_],
+    grid: bool,
+    spectra: bool,
+    ints: Pool,
+    reals: Pool,
 ) -> list[int]:
     row = [-1] * MODEL.COLUMNS
     place = np.full(rings.n_rings, -1)
@@ -141,12 +183,64 @@ def _model(
     row[MODEL.SECTIONS], row[MODEL.RINGS], row[MODEL.DIPOLES] = rings.n_sections, rings.n_rings, len(dipole_rings)
     row[MODEL.FEATURES] = 1 + rings.n_sections + 2 * rings.n_rings + 2 * len(dipole_rings)
     row[MODEL.FIRST], row[MODEL.LAYER] = ints.add(rings.first), ints.add(rings.section_layer)
-    row[MODEL.DIPOLE], row[MODEL.STRUCTURED] = ints.add(place), ints.add(hits.structured)
-    row[MODEL.ZONE], row[MODEL.N_ZONES] = ints.add(azimuth.first), len(azimuth.edges) + 1
-    row[MODEL.ZONE_EDGES] = reals.add(np.append(azimuth.edges, np.inf))
-    row[MODEL.ALPHA], row[MODEL.FACTOR] = reals.add(azimuth.cumulative), reals.add(azimuth.factor)
-    row[MODEL.FLAT], row[MODEL.SINGLE] = ints.add(azimuth.flat), ints.add(single)
+    row[MODEL.DIPOLE] = ints.add(place)
+    row[MODEL.STRUCTURED] = ints.add(hits.structured & grid)
+    turns = np.where(hits.structured & grid, QUARTERS, FREE)
+    row[MODEL.TURNS] = ints.add(np.where(place >= 0, turns, STAY))
+    row[MODEL.ZONE], row[MODEL.AZIMUTH] = ints.add(azimuth.first), reals.add(_azimuth(azimuth, grid, spectra))
+    per_cell, zone_of = _zone_of(azimuth.edges)
+    row[MODEL.ZONE_EDGES], row[MODEL.PER_CELL] = reals.add(np.append(azimuth.edges, np.inf)), reals.add([per_cell])
+    row[MODEL.ZONE_OF], row[MODEL.N_CELLS] = ints.add(zone_of), len(zone_of)
+    row[MODEL.SINGLE] = ints.add(single)
     return row
+
+
+def _expected(hits: RingHits) -> npt.NDArray[np.float64]:
+    """Return ln of numbers of hits as sums of ramps, shape (P, 12, G): `RingHits.expected` without a search.
+
+    y(x) = x + t_0 + sum_m s_m (clip(x, x_m, x_m+1) - x_m) with x = ln E_ring: t_0, then the six x_m, then the five s_m.
+    """
+    x = hits.ln_energy.copy()
+    for m in range(1, x.shape[2]):  # half precision may have joined knots
+        x[..., m] = np.maximum(x[..., m], x[..., m - 1] + 1e-3)
+    slope = np.diff(hits.ln_number, axis=2) / np.diff(x, axis=2) - 1.0
+    table = np.concatenate([hits.ln_number[..., :1] - x[..., :1], x, slope], axis=2)
+    assert table.shape[2] == 2 * N_ENERGIES
+    return np.ascontiguousarray(table.transpose(0, 2, 1))
+
+
+def _azimuth(azimuth: AlphaTables, grid: bool, spectra: bool) -> npt.NDArray[np.float64]:
+    """Return for each zone and bin in alpha an entry of Walker's alias method, shape (Z, 40, 4).
+
+    An entry is the part of it that stays in its own bin, the bin that the rest goes to, the mean energy of hits of the
+    bin relative to the layer's, and nothing. (A. J. Walker, ACM TOMS 3 (1977) 253; built as by M. D. Vose, IEEE Trans.
+    Softw. Eng. 17 (1991) 972.)
+    """
+    n_zones = len(azimuth.factor)
+    table = np.zeros((n_zones, N_ALPHA, 4))
+    table[..., 0], table[..., 1], table[..., 2] = 1.0, np.arange(N_ALPHA), azimuth.factor if grid and spectra else 1.0
+    for k in np.flatnonzero(~azimuth.flat) if grid else ():
+        left = N_ALPHA * np.diff(azimuth.cumulative[k])
+        small, large = ([int(b) for b in np.flatnonzero(chosen)] for chosen in (left < 1.0, left >= 1.0))
+        while small and large:
+            b, rich = small.pop(), large[-1]
+            table[k, b, 0], table[k, b, 1] = left[b], rich
+            left[rich] -= 1.0 - left[b]
+            if left[rich] < 1.0:
+                small.append(large.pop())
+    return table
+
+
+def _zone_of(edges: npt.NDArray[np.float64]) -> tuple[float, Ints]:
+    """Return cells per mm and the first zone of each cell of the radius, the last cell being open.
+
+    Cells are no wider than the narrowest zone: the zone of a radius is that of its cell, or the next one.
+    """
+    if len(edges) == 0:
+        return 0.0, np.zeros(1, dtype=np.int64)
+    width = float(np.diff(edges, prepend=0.0).min()) * (1.0 - 1e-6)
+    n = int(edges[-1] / width) + 2
+    return 1.0 / width, np.searchsorted(edges, width * np.arange(n), side="right").astype(np.int64)
 
 
 def _knobs(geometry: Geometry) -> npt.NDArray[np.float64]:

@@ -20,11 +20,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from fastparam._numba import kernel
 from fastparam.random import normal, uniform
-from fastparam.shapes.normal import normal_cdf1, normal_ppf1
+from fastparam.shapes.quick_normal import tail_score1, upper_tail1
 
-__all__ = ["add_waves1", "feature1", "gaussian_scores1", "mixed_scores1", "neighbours1"]
+__all__ = ["add_waves1", "fill_features1", "gaussian_scores1", "mixed_scores1", "neighbours1"]
+
+_NONE, _ALL, _TINY = np.float32(0.0), np.float32(1.0), np.float32(1e-9)
 
 
 @kernel
@@ -59,11 +63,11 @@ def mixed_scores1(state: Any, scores: Any, first: int, last: int, step: float, h
         Weight of the second shower.
     """
     n = last - first
-    one = first + min(int(uniform(state) * n), n - 1)
-    two = first + min(int(uniform(state) * n), n - 1)
-    a, b = math.sqrt(1.0 - h * h) * step, h * step
+    one = scores[first + min(int(uniform(state) * n), n - 1)]
+    two = scores[first + min(int(uniform(state) * n), n - 1)]
+    a, b = np.float32(math.sqrt(1.0 - h * h) * step), np.float32(h * step)
     for j in range(len(z)):
-        z[j] = a * scores[one, j] + b * scores[two, j]
+        z[j] = a * np.float32(one[j]) + b * np.float32(two[j])
 
 
 @kernel
@@ -92,23 +96,26 @@ def add_waves1(ln_e: float, phase: float, waves: Any, scale: Any, z: Any) -> Non
     scale : float array (k,)
         Width of the residuals.
     """
-    c1, s1 = math.cos(phase), math.sin(phase)
-    c2, s2 = math.cos(2.0 * phase), math.sin(2.0 * phase)
+    c1, s1 = np.float32(math.cos(phase)), np.float32(math.sin(phase))
+    c2, s2 = np.float32(math.cos(2.0 * phase)), np.float32(math.sin(2.0 * phase))
+    grown = np.float32(ln_e)
     for j in range(len(z)):
         z[j] = scale[j] * z[j] + (
-            (waves[j, 0] + ln_e * waves[j, 4]) * c1
-            + (waves[j, 1] + ln_e * waves[j, 5]) * s1
-            + (waves[j, 2] + ln_e * waves[j, 6]) * c2
-            + (waves[j, 3] + ln_e * waves[j, 7]) * s2
+            (waves[j, 0] + grown * waves[j, 4]) * c1
+            + (waves[j, 1] + grown * waves[j, 5]) * s1
+            + (waves[j, 2] + grown * waves[j, 6]) * c2
+            + (waves[j, 3] + grown * waves[j, 7]) * s2
         )
 
 
 @kernel
-def feature1(
-    z: float, n: int, weight: Any, zero_at: Any, table_at: Any, zero: Any, quantiles: Any, start: float, spacing: float,
-    knots: int, positive: bool,
-) -> float:  # fmt: skip
-    """Return the value of a feature at score z; of a zero, minus its distance in probability from the atom's end.
+def fill_features1(
+    z: Any, n: int, weight: Any, zero_at: Any, table_at: Any, zero: Any, quantiles: Any, start: float, spacing: float,
+    knots: int, gap: Any, value: Any, part: Any, cell: Any,
+) -> None:  # fmt: skip
+    """Look up the features of a shower at scores z (k,), all in single precision.
+
+    One pass after the other, each simple enough to become vector code.
 
     Parameters
     ----------
@@ -117,29 +124,46 @@ def feature1(
     weight : float array
         Of the corners, adding up to 1.
     zero_at, table_at : int array
-        Where in `zero` each corner's probability of an exact zero, and in `quantiles` its table begins.
-    quantiles : float array
+        Where in `zero` each corner's probabilities of exact zeros (k,), and in `quantiles` its tables (k, knots) begin.
+    quantiles : float32 array
         Of the rest at scores ``start + spacing * arange(knots)``; of ln x for positive features.
+    gap : float32 array (k,)
+        Filled with how far in probability each feature is from being zero: > 0 where it is not.
+    value : float32 array (k,)
+        Filled with the quantiles, of features that are not zero.
+    part, cell : float32 and int32 arrays (k,)
+        Space.
     """
-    p0 = 0.0
+    k = len(z)
+    for j in range(k):
+        gap[j] = _NONE
+        value[j] = _NONE
     for c in range(n):
-        p0 += weight[c] * zero[zero_at[c]]
-    if p0 > 0.0:
-        u = normal_cdf1(z)
-        if u <= p0 or p0 >= 1.0:
-            return u - p0 if u < p0 else -0.0
-        z = normal_ppf1(min(max((u - p0) / (1.0 - p0), 1e-12), 1.0 - 1e-12))
-    place = min(max((z - start) / spacing, 0.0), knots - 1.0)
-    cell = min(int(place), knots - 2)
-    part = place - cell
-    value, known = 0.0, 0.0
+        share, of_corner = np.float32(weight[c]), zero[zero_at[c] : zero_at[c] + k]
+        for j in range(k):
+            gap[j] += share * of_corner[j]
+    low, high = np.float32(start), np.float32(start + spacing * (knots - 1))
+    per_step, last = np.float32(1.0 / spacing), np.int32(knots - 2)
+    for j in range(k):
+        p0, c = gap[j], upper_tail1(z[j])
+        hit = _ALL - p0
+        inner = tail_score1(c / max(hit, _TINY))
+        score = inner if p0 > _NONE else z[j]
+        place = (min(max(score, low), high) - low) * per_step
+        at = min(np.int32(place), last)
+        gap[j] = hit - c if p0 > _NONE else _ALL
+        cell[j] = at
+        part[j] = place - np.float32(at)
+    for j in range(k):
+        z[j] = _TINY
     for c in range(n):
-        # A corner where the feature is always zero has no quantiles of the rest.
-        if zero[zero_at[c]] < 1.0:
-            at = table_at[c] + cell
-            value += weight[c] * (quantiles[at] + part * (quantiles[at + 1] - quantiles[at]))
-            known += weight[c]
-    if known <= 0.0:
-        return -0.0
-    value /= known
-    return math.exp(value) if positive else value
+        share, of_corner, table = np.float32(weight[c]), zero[zero_at[c] : zero_at[c] + k], np.uint64(table_at[c])
+        for j in range(k):
+            begin = table + np.uint64(j * knots) + np.uint64(cell[j])
+            low_ = quantiles[begin]
+            # A corner where the feature is always zero has no quantiles of the rest.
+            own = share if of_corner[j] < _ALL else _NONE
+            value[j] += own * (low_ + part[j] * (quantiles[begin + np.uint64(1)] - low_))
+            z[j] += own
+    for j in range(k):
+        value[j] /= z[j]

@@ -7,7 +7,10 @@ from typing import Any
 
 from fastparam._numba import kernel
 
-__all__ = ["axes1", "layer_of1", "path_to1", "place1"]
+__all__ = ["axes1", "layer_of1", "path_to1", "place1", "place_hits1"]
+
+#: Hits keep this share of the layer's thickness from its surfaces.
+_SKIN = 1e-6
 
 
 @kernel
@@ -93,3 +96,67 @@ def place1(
     if math.isnan(path):  # so far aside that its direction misses the layer: keep the line's point
         px, py, pz, path = position[0], position[1], position[2], 0.5 * (path_in + path_out)
     return px + path * u[0], py + path * u[1], pz + path * u[2]
+
+
+@kernel
+def place_hits1(
+    barrel: bool, position: Any, u: Any, e1: Any, e2: Any, front: float, back: float, single: bool, d1: Any,
+    d2: Any, share: Any, path: Any, x: Any, y: Any, z: Any,
+) -> None:  # fmt: skip
+    """Place n deposits of one layer: `place1` for each of them.
+
+    Most need no case: theirs are simple passes, which become vector code. The others follow one by one.
+
+    Parameters
+    ----------
+    front, back : float
+        Surfaces of the layer; hits stay a millionth of its thickness inside, so that rounding does not put them out.
+    d1, d2, share : float32 arrays (n,)
+        Distances across the line in mm, and where in the layer.
+    path : float64 array (n,)
+        Space.
+    x, y, z : float64 arrays (n,)
+        Filled.
+    """
+    n = len(d1)
+    x0, y0, z0, ux, uy, uz = position[0], position[1], position[2], u[0], u[1], u[2]
+    path_in = path_to1(barrel, x0, y0, z0, ux, uy, uz, front)
+    path_out = path_to1(barrel, x0, y0, z0, ux, uy, uz, back)
+    skin = _SKIN * (back - front)
+    front, back = front + skin, back - skin
+    x1, y1, z1, x2, y2, z2 = e1[0], e1[1], e1[2], e2[0], e2[1], e2[2]
+    a, special = ux * ux + uy * uy, 0
+    if not single:
+        for h in range(n):
+            path[h] = path_in + share[h] * (path_out - path_in)
+    elif barrel:
+        for h in range(n):
+            px, py = x0 + d1[h] * x1 + d2[h] * x2, y0 + d1[h] * y1 + d2[h] * y2
+            b, target = px * ux + py * uy, front + share[h] * (back - front)
+            root = b * b - a * (px * px + py * py - target * target)
+            path[h] = (math.sqrt(root) - b) / a  # NaN if it misses
+            special += root < 0.0
+    else:
+        for h in range(n):
+            path[h] = (front + share[h] * (back - front) - (z0 + d1[h] * z1 + d2[h] * z2)) / uz
+    for h in range(n):
+        x[h] = x0 + d1[h] * x1 + d2[h] * x2 + path[h] * ux
+    for h in range(n):
+        y[h] = y0 + d1[h] * y1 + d2[h] * y2 + path[h] * uy
+    for h in range(n):
+        z[h] = z0 + d1[h] * z1 + d2[h] * z2 + path[h] * uz
+    if not single and barrel:
+        for h in range(n):
+            level = x[h] * x[h] + y[h] * y[h]
+            special += (level < front * front) | (level > back * back)
+    elif not single:
+        for h in range(n):
+            special += (z[h] < front) | (z[h] > back)
+    if special == 0 and not math.isnan(path_in) and not math.isnan(path_out):
+        return
+    for h in range(n):
+        level = math.sqrt(x[h] * x[h] + y[h] * y[h]) if barrel else z[h]
+        if not front <= level <= back:
+            x[h], y[h], z[h] = place1(
+                barrel, position, u, e1, e2, path_in, path_out, front, back, share[h], single, d1[h], d2[h]
+            )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel
 
-__all__ = ["KNOTS", "quantile1"]
+__all__ = ["KNOTS", "knot1", "quantile1"]
 
 _BODY, _TAIL, _END = 15, 7, 4
 
@@ -23,17 +23,24 @@ KNOTS: npt.NDArray[np.float64] = np.concatenate(
 )
 
 
+_TAIL_FROM, _END_FROM = np.float32(0.9375), np.float32(0.9921875)
+_NONE, _STEPS, _TAIL_STEPS, _END_STEPS = np.float32(0.0), np.float32(16.0), np.float32(128.0), np.float32(512.0)
+_TAIL_KNOT, _END_KNOT = np.float32(_BODY), np.float32(_BODY + _TAIL)
+
+
 @kernel
-def quantile1(u: float, table: Any) -> float:
-    """Return the quantile at u in [0, 1) from its values (27,) at `KNOTS`."""
-    place = u * 16.0
-    first = 0
-    if u >= 0.9375:
-        if u < 0.9921875:
-            place = (u - 0.9375) * 128.0
-            first = 15
-        else:
-            place = (u - 0.9921875) * 512.0
-            first = 22
-    cell = int(place)
-    return float(table[first + cell] + (place - cell) * (table[first + cell + 1] - table[first + cell]))
+def knot1(u: Any) -> Any:
+    """Return where a probability u in [0, 1) lies among the knots, from 0 to 26, in single precision."""
+    tail, end = u >= _TAIL_FROM, u >= _END_FROM
+    below = _END_FROM if end else (_TAIL_FROM if tail else _NONE)
+    steps = _END_STEPS if end else (_TAIL_STEPS if tail else _STEPS)
+    return (u - below) * steps + (_END_KNOT if end else (_TAIL_KNOT if tail else _NONE))
+
+
+@kernel
+def quantile1(place: Any, tables: Any, begin: int) -> Any:
+    """Return the quantile at a place of `knot1` from the table (27,) that begins at ``tables[begin]``."""
+    cell = np.int32(place)
+    at = np.uint64(begin) + np.uint64(cell)  # unsigned: no check for counting from the end
+    low = tables[at]
+    return low + (place - np.float32(cell)) * (tables[at + np.uint64(1)] - low)

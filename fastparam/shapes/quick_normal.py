@@ -14,8 +14,9 @@ from scipy import special
 
 from fastparam._numba import kernel
 from fastparam.shapes.normal import normal_ppf1
+from fastparam.shapes.root_odds import place1, probabilities
 
-__all__ = ["fill_normals", "upper_tail1"]
+__all__ = ["fill_normals", "tail_score1", "upper_tail1"]
 
 _CELLS = 1024
 _QUANTILES = (-special.ndtri(np.maximum(np.arange(_CELLS + 1), 0.5) * (0.5 / _CELLS))).astype(np.float32)
@@ -24,6 +25,10 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _TAIL_END, _TAIL_CELLS = 6.0, 1536
 _TAIL = special.ndtr(-np.linspace(-_TAIL_END, _TAIL_END, _TAIL_CELLS + 1)).astype(np.float32)
 _TAIL_SCALE = _TAIL_CELLS / (2.0 * _TAIL_END)
+
+# Scores of tail probabilities at the knots of a table in root odds: fine in both tails.
+_SCORE_KNOTS = 1025
+_SCORES = special.ndtri(np.clip(probabilities(_SCORE_KNOTS), 1e-8, 1.0 - 1e-8)).astype(np.float32)
 
 
 @kernel
@@ -61,3 +66,12 @@ def upper_tail1(z: Any) -> Any:
     cell = int(place)
     low = _TAIL[cell]
     return low + (place - np.float32(cell)) * (_TAIL[cell + 1] - low)
+
+
+@kernel
+def tail_score1(c: Any) -> Any:
+    """Return z with 1 - Phi(z) = c to 1e-4 for |z| < 3.2; c beyond [1e-7, 1 - 1e-6] counts as these."""
+    place = place1(c, _SCORE_KNOTS)
+    cell = int(place)
+    low = _SCORES[cell]
+    return low + (place - np.float32(cell)) * (_SCORES[cell + 1] - low)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastparam._numba import kernel
 
-__all__ = ["balance1"]
+__all__ = ["balance1", "total1"]
 
 
 @kernel
@@ -46,5 +46,21 @@ def balance1(total: float, section: Any, ring: Any, first: Any) -> None:
                 nearest = g
         if amount <= 0.0:
             ring[nearest] = amount = 1.0
+        share = section[s] / amount
         for g in range(first[s], first[s + 1]):
-            ring[g] = max(ring[g] * (section[s] / amount), 0.0)
+            ring[g] = max(ring[g] * share, 0.0)
+
+
+@kernel
+def total1(values: Any) -> float:
+    """Sum values in double precision, in four sums that do not wait for each other."""
+    a = b = c = d = 0.0
+    n = len(values)
+    for h in range(0, n - 3, 4):
+        a += values[h]
+        b += values[h + 1]
+        c += values[h + 2]
+        d += values[h + 3]
+    for h in range(n - n % 4, n):
+        a += values[h]
+    return (a + b) + (c + d)

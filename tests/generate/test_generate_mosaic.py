@@ -9,19 +9,23 @@ from ring_samples import ring_tune, with_settings
 
 from fastparam.fit.donors import Donors
 from fastparam.fit.rings import Rings, ring_features
-from fastparam.generate import TunedGenerator, hybrid
+from fastparam.generate import TunedGenerator
 from fastparam.generate.domain import plan
+from fastparam.generate.ring_features import draw_features
 from fastparam.generate.ring_program import ring_program
 from fastparam.geometry.frames import local_frames, to_local
 from fastparam.particles import Particles
 from fastparam.summary.summarise import summarise_hits
 from fastparam.tunes.tune import Tune
 
-SWITCHES = np.array([0, 1, 1, 0, 1, 1, 1])
-
 
 def tuned(name: str) -> Tune:
     return ring_tune(name, sampler="mosaic")
+
+
+def rings_of(tune: Tune, particles: Particles) -> tuple[np.ndarray, np.ndarray]:
+    program = ring_program(tune)
+    return draw_features(program, plan(tune, particles), particles, 1, copula="empirical", numbers=True, smoothing=0.3)
 
 
 def particles_of(name: str) -> Particles:
@@ -36,7 +40,7 @@ def test_hits_lie_in_their_layers_and_rings_add_up(name: str) -> None:
     level = np.hypot(hits.x, hits.y) if tune.geometry.frame == "barrel" else hits.z
     assert (level >= tune.geometry.layer_from[hits.layer]).all()
     assert (level <= tune.geometry.layer_to[hits.layer]).all()
-    rows, _ = hybrid.draw_features(ring_program(tune), SWITCHES, 0.3, plan(tune, particles), particles, 1)
+    rows, _ = rings_of(tune, particles)
     g = rows.shape[1] // 4
     total = np.bincount(hits.shower, weights=hits.e, minlength=len(particles))
     assert total == pytest.approx(rows[:, :g].sum(axis=1, dtype=np.float64), rel=1e-5)
@@ -58,7 +62,7 @@ def test_radii_are_those_of_stored_hits() -> None:
 def test_rings_have_the_dipoles_that_were_sampled_for_them() -> None:
     tune, particles = tuned("pbwo4"), particles_of("pbwo4")
     geometry, sample = ring_samples.showers("pbwo4")
-    rows, _ = hybrid.draw_features(ring_program(tune), SWITCHES, 0.3, plan(tune, particles), particles, 1)
+    rows, _ = rings_of(tune, particles)
     rings = Rings.from_arrays(tune.slices[0].tables["rings"].arrays)
     g = rings.n_rings
     found = {}

@@ -1,0 +1,78 @@
+"""From hits in the frame of their ring to hits in a detector, as a kernel: what all ring recipes end with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastparam._numba import kernel
+from fastparam.shapes.lines import axes1, place_hits1
+from fastparam.shapes.ring_sums import total1
+from fastparam.shapes.tilt import turn_and_tilt1
+
+__all__ = ["place_rings1"]
+
+
+@kernel
+def place_rings1(
+    k: int, ring: Any, first: Any, slot: Any, amount: Any, d1: Any, d2: Any, kind: Any, r: Any, c: Any, s: Any, w: Any,
+    share: Any, first_ring: Any, section_layer: Any, single: Any, surfaces: Any, barrel: bool, position: Any, u: Any,
+    across: Any, tilts: Any, turns: Any, doubles: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
+) -> None:  # fmt: skip
+    """Turn and tilt k rings to their dipoles, scale them to their energies, and place their n hits.
+
+    Parameters
+    ----------
+    ring : int array (k,)
+        Their numbers, growing.
+    first, slot : int arrays (k + 1,), (n,)
+        First hit of each, and which of them a hit belongs to, 0 to k - 1.
+    amount : float array (k,)
+        Energies in MeV.
+    d1, d2, kind
+        See `shapes.tilt.turn_and_tilt1`.
+    r, c, s, w : float32 arrays (n,)
+        Radii of hits in mm, cos and sin of alpha, energies in any unit (changed).
+    share : float32 array (n,)
+        Where in the layer, from 0 to 1.
+    first_ring, section_layer : int arrays (S + 1,), (S,)
+        First ring of each section, and its layer.
+    single, surfaces : arrays (L,), (L, 2)
+        Layers without depth inside; where layers begin and end.
+    barrel, position, u
+        Of the particle's line; see `shapes.lines`.
+    across, turns, tilts, doubles : arrays (>= 2 n,), (>= 2 k,), (`WORK`,), (>= n + k,)
+        Space; the last one float64, the others float32.
+    x, y, z, e, layer : arrays (n,)
+        Filled: mm, MeV, index.
+    """
+    n = len(r)
+    cos, sin, path, scale = turns[:k], turns[k : 2 * k], doubles[:n], doubles[n : n + k]
+    across1, across2 = across[:n], across[n : 2 * n]
+    turn_and_tilt1(c, s, w, first, k, d1, d2, kind, cos, sin, tilts)
+    for m in range(k):
+        scale[m] = amount[m] / total1(w[first[m] : first[m + 1]])
+    for h in range(n):
+        e[h] = scale[np.uint64(slot[h])] * w[h]
+    for h in range(n):
+        own = np.uint64(slot[h])
+        across1[h] = r[h] * (cos[own] * c[h] - sin[own] * s[h])
+        across2[h] = r[h] * (sin[own] * c[h] + cos[own] * s[h])
+    e1, e2 = np.empty(3), np.empty(3)
+    axes1(barrel, u, e1, e2)
+    begin, section = 0, 0
+    while begin < k:
+        while ring[begin] >= first_ring[section + 1]:
+            section += 1
+        number, end = section_layer[section], begin
+        while end < k and ring[end] < first_ring[section + 1]:
+            end += 1
+        low, high = first[begin], first[end]
+        place_hits1(
+            barrel, position, u, e1, e2, surfaces[number, 0], surfaces[number, 1], single[number] != 0,
+            across1[low:high], across2[low:high], share[low:high], path[low:high],
+            x[low:high], y[low:high], z[low:high],
+        )  # fmt: skip
+        layer[low:high] = number
+        begin = end

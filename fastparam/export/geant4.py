@@ -45,7 +45,7 @@ _TOP = frozenset({"include", "src", "example", "dd4hep", "CMakeLists.txt", "READ
 
 #: Components of a slice that are sampled, those that may be, and those that only inform.
 _SAMPLED = ("response", "longitudinal", "spots", "layers", "radial")
-_CORRECTIONS = ("warp", "conversion", "layer_factors", "radial_warp", "spot_groups", "modulation")
+_CORRECTIONS = ("warp", "conversion", "layer_factors", "radial_warp", "spot_groups", "spot_spectrum", "modulation")
 _INFORMING = ("resolution", "layer_response")
 
 #: What the C++ has room for: knots of a population law, energies of shape_marginals.
@@ -150,7 +150,7 @@ def _check(tune: Tune) -> None:
         known = {
             "longitudinal": population.law_of(laws["longitudinal"]).names,
             "spots": ("n0", "n1"),
-            "radial": LAWS[radial_law].names if radial_law in ("classical", "smooth") else (),
+            "radial": LAWS[radial_law].names if radial_law in LAWS else (),
         }
         unknown += [name for name, names in known.items() if laws[name].names != names]
         unknown += [name for name in ("longitudinal", "conversion") if name in laws and _knots(laws[name]) > _MAX_KNOTS]

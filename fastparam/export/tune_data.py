@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from fastparam.export.homogeneous import Constants
 from fastparam.export.readme import title
-from fastparam.fit import acceptance, layer_factors, modulation, population, radial, radial_warp, spot_groups, warp
+from fastparam.fit import (
+    acceptance,
+    layer_factors,
+    modulation,
+    population,
+    radial,
+    radial_warp,
+    spot_groups,
+    spot_spectrum,
+    warp,
+)
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.detector import Geometry
@@ -127,6 +137,7 @@ def correction_sizes() -> dict[str, str]:
         "SHARE_NODES": str(nodes),
         "SHARE_BINS": str(bins),
         "MIN_AGE": _number(spot_groups.MIN_TAU),
+        "MAX_VARIANCE": _number(spot_spectrum.MAX_VARIANCE),
     }
 
 
@@ -160,9 +171,13 @@ def slice_tables(tune: Tune) -> str:
     lines += [_slice(k, part) for k, part in enumerate(tune.slices)]
     lines.append("};")
     # As in the Python sampler, which samples all particles of a tune alike.
-    any_of = {"kAnySplits": "spot_groups", "kAnyRadialWarp": "radial_warp", "kAnyLayerShift": "layer_factors"}
-    for name, component in any_of.items():
-        anywhere = any(component in part.components for part in tune.slices)
+    any_of = {
+        "kAnySplits": ("spot_groups", "spot_spectrum"),
+        "kAnyRadialWarp": ("radial_warp",),
+        "kAnyLayerShift": ("layer_factors",),
+    }
+    for name, components in any_of.items():
+        anywhere = any(component in part.components for part in tune.slices for component in components)
         lines.append(f"inline constexpr bool {name} = {'true' if anywhere else 'false'};")
     return "\n".join(lines)
 
@@ -192,9 +207,9 @@ def _modulated(part: SliceTune) -> bool:
 def _slice(number: int, part: SliceTune) -> str:
     shower = part.components
     zero, groups = shower["response"].settings["zero"], shower.get("spot_groups")
-    shifts = shower.get("layer_factors")
+    shifts, spectrum = shower.get("layer_factors"), shower.get("spot_spectrum")
     offset = shower["response"].settings["offset"]
-    law = {"classical": "RadialLaw::kClassical", "smooth": "RadialLaw::kSmooth"}[shower["radial"].settings["law"]]
+    law = "RadialLaw::kClassical" if shower["radial"].settings["law"] == "classical" else "RadialLaw::kCurved"
     eta = (0.0, 0.0) if part.eta is None else part.eta
     lines = [
         f"  {{  // {title(part)}",
@@ -215,9 +230,10 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {f'kModulation{number}' if _modulated(part) else 'nullptr'},",
         f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",
-        f"    {_braces(shower['radial'].values)}, {_number(radial.front(shower['radial']))},",
+        f"    {_braces(radial.coefficients(shower['radial']))}, {_number(radial.front(shower['radial']))},",
         f"    {f'kRadialWarp{number}' if 'radial_warp' in shower else 'nullptr'},",
-        f"    {'false' if groups is None else 'true'}, {_braces([0.0] * 4 if groups is None else groups.values)}}},",
+        f"    {'false' if groups is None else 'true'}, {_braces([0.0] * 4 if groups is None else groups.values)},",
+        f"    {_braces([0.0, 0.0] if spectrum is None else spectrum.values)}}},",
     ]
     return "\n".join(textwrap.fill(line, 116, subsequent_indent="     ", break_on_hyphens=False) for line in lines)
 

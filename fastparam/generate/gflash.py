@@ -6,7 +6,8 @@ energy, N Poisson around the spots law. Each spot gets a depth from the shower's
 detector is active and how much of the energy each medium shows, then a radius from the two-component profile at its
 age, and a uniform azimuth. What the recipe's corrections add: (ln T, ln alpha) of photons follow tabulated marginals;
 the profile is warped and multiplied by factors of layers; a radius is found through the warped cumulative profile; a
-spot becomes a group of spots with radii of their own that share its step of depth and its energy.
+spot becomes a group of spots with radii of their own that share its step of depth and its energy, in equal parts or
+with a log-normal spectrum.
 
 A spot is placed in the local frame, so that showers keep their symmetry about the particle's line at any incidence, and
 belongs to the layer it then lies in. One that lands between the plates of a stack is moved along the line's direction
@@ -37,6 +38,7 @@ from fastparam.fit import (
     response,
     shape_marginals,
     spot_groups,
+    spot_spectrum,
     spots,
     warp,
 )
@@ -95,7 +97,8 @@ class _Drawn:
 
     Visible energy in MeV; shape (n, 4): start in X0, relative energy of the pair there, ln T and ln alpha behind it;
     number of groups; factors (n, n_media) and (n, L); what layers get on top (n, L) of the mean shower's energy, and
-    its shape (n, 2); warp (n, J); spots per group (n, 3), and s at the nodes of the radial warp (n, n_tau, n_u). Empty
+    its shape (n, 2); warp (n, J); spots per group (n, 4): coefficients of
+    ln c and width of ln(energy); s at the nodes of the radial warp (n, n_tau, n_u). Empty
     where the recipe has none. Probability that a spot lost in front of its medium is mirrored (n,).
     """
 
@@ -239,13 +242,17 @@ def _segment(table: Any, wanted: float) -> int:
 
 @kernel
 def _draw_groups(state: Any, table: Any, tau: Any, split: Any, segment: Any, number: Any) -> int:
-    """Draw the segment of every group and its number of spots, its mean rounded up or down; return their sum."""
+    """Draw the segment of every group and its number of spots; return their sum.
+
+    The mean is rounded up or down so that the mean of 1 / number is right: that is what fluctuations are made of.
+    """
     total = 0
     for j in range(len(segment)):
         k = _segment(table, uniform(state) * table[-1])
         age = min(max(tau[k], _MIN_TAU), _MAX_TAU)
         mean = max(math.exp(split[0] + split[1] * math.log(age) + split[2] * age), 1.0)
-        segment[j], number[j] = k, math.floor(mean + uniform(state))
+        below = math.floor(mean)
+        segment[j], number[j] = k, below + (1 if uniform(state) > below * ((below + 1.0) / mean - 1.0) else 0)
         total += number[j]
     return total
 
@@ -255,6 +262,18 @@ def _ages(t: Any, maximum: float, seg_layer: Any, seg_f0: Any, seg_f1: Any, tau:
     for k in range(len(seg_layer)):
         m = seg_layer[k]
         tau[k] = (t[0, m] + 0.5 * (seg_f0[k] + seg_f1[k]) * (t[1, m] - t[0, m])) / maximum
+
+
+@kernel
+def _draw_weights(state: Any, spread: float, number: Any, weight: Any) -> float:
+    """Fill `weight` with the energies of all spots, group after group; return their sum."""
+    h, total = 0, 0.0
+    for j in range(len(number)):
+        for _ in range(number[j]):
+            weight[h] = math.exp(spread * normal(state) - 0.5 * spread * spread) / number[j]
+            total += weight[h]
+            h += 1
+    return total
 
 
 @parallel_kernel
@@ -334,8 +353,13 @@ def _place(
         if splits or bends:
             _ages(t[i], maximum, seg_layer, seg_f0, seg_f1, tau)
         segment, number = np.empty(groups[i] if splits else 0, np.int64), np.empty(groups[i] if splits else 0, np.int64)
+        unequal = splits and split[i, 3] > 0.0
+        weight, all_weights = np.empty(high - low if unequal else 0), 1.0
         if splits:
-            _draw_groups(stream(seed, index[i], _GROUPS), table, tau, split[i], segment, number)
+            drawing = stream(seed, index[i], _GROUPS)
+            _draw_groups(drawing, table, tau, split[i], segment, number)
+            if unequal:
+                all_weights = _draw_weights(drawing, split[i, 3], number, weight)
         # Radial profiles are tabulated where a spot needs them.
         shares = np.empty((n_segments if bends else 0, n_bins))
         tabulated = np.zeros(n_segments if bends else 0, dtype=np.bool_)
@@ -349,6 +373,8 @@ def _place(
                     left_in_group = number[group]
                     share = visible[i] / (groups[i] * number[group])
                 left_in_group -= 1
+                if unequal:
+                    share = visible[i] * weight[h - low] / all_weights
                 k = segment[group]
                 inner = uniform(state)
             else:
@@ -454,6 +480,8 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     ln_y = np.log(particles.energy / tune.geometry.material.critical_energy)
     law = _blend(tune, plan, lambda part, rows: _population(part, particles.energy[rows], ln_y[rows]))
     mean_spots = _blend(tune, plan, lambda part, rows: spots.evaluate(part.components["spots"], particles.energy[rows]))
+    split, more_groups = _split(tune, plan, particles.energy)
+    mean_spots = mean_spots * more_groups
     shape, groups = np.empty((n, 4)), np.empty(n, dtype=np.int64)
     depth = float(((tune.geometry.slab_to - tune.geometry.slab_from) / tune.geometry.slab_x0).sum())
     chunks = [np.arange(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
@@ -461,7 +489,7 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
         h, own = _marginals(tune, _take(plan, rows), ln_y[rows]), slice(rows[0], rows[-1] + 1)
         _shapes(seed, index[own], law[own], h, depth, mean_spots[own], shape[own], groups[own])
     segments = _segments(tune.geometry)
-    corrections = _corrections(tune, plan, particles.energy)
+    corrections = _corrections(tune, plan, particles.energy, split)
     drawn = _Drawn(visible, shape, groups, *corrections)
     if any("modulation" in part.components for part in tune.slices):
         phase = _modulation(tune, plan, particles)
@@ -480,7 +508,35 @@ def sample(tune: Tune, plan: Plan, particles: Particles, seed: int) -> Hits:
     return hits
 
 
-def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, ...]:
+def _split(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, Floats]:
+    """Spots per group as in `_Drawn.split`, and the factor on the number of groups, shape (n,)."""
+    if not any(name in part.components for part in tune.slices for name in ("spot_groups", "spot_spectrum")):
+        return np.empty((len(energy), 0)), np.ones(len(energy))
+
+    def of(part: SliceTune, rows: npt.NDArray[np.int64]) -> Floats:
+        laws = part.components
+        c = (
+            spot_groups.evaluate(laws["spot_groups"], energy[rows])
+            if "spot_groups" in laws
+            else np.zeros((len(rows), 3))
+        )
+        v = (
+            spot_spectrum.evaluate(laws["spot_spectrum"], energy[rows])
+            if "spot_spectrum" in laws
+            else np.zeros(len(rows))
+        )
+        return np.column_stack([c, v])
+
+    blended = _blend(tune, plan, of)
+    variance = blended[:, 3]
+    at_maximum = np.maximum(np.exp(blended[:, 0] + blended[:, 2]), 1.0)
+    groups, spots_per_group = spot_spectrum.sampled(variance, at_maximum)
+    blended[:, 0] += np.log(spots_per_group)
+    blended[:, 3] = np.sqrt(np.log1p(variance))
+    return blended, groups
+
+
+def _corrections(tune: Tune, plan: Plan, energy: Floats, split: Floats) -> tuple[Floats, ...]:
     """Fields of `_Drawn` from `factor` on."""
 
     def of(name: str, evaluate: Callable[[Fit, Floats], Floats], without: Floats) -> Floats:
@@ -508,7 +564,7 @@ def _corrections(tune: Tune, plan: Plan, energy: Floats) -> tuple[Floats, ...]:
         ),
         of("layer_factors", layer_factors.reference_shape, np.array(_ANY_SHAPE)),
         of("warp", warp.evaluate, np.zeros(warp.MAX_ORDER)),
-        of("spot_groups", spot_groups.evaluate, np.zeros(3 if anywhere("spot_groups") else 0)),
+        split,
         of("radial_warp", radial_warp.evaluate, no_nodes if anywhere("radial_warp") else np.zeros((0, 0))),
         _blend(tune, plan, lambda part, rows: np.full(len(rows), radial.front(part.components["radial"]))),
     )

@@ -23,6 +23,7 @@ from fastparam.fit import (
     response,
     shape_marginals,
     spot_groups,
+    spot_spectrum,
     spots,
     warp,
 )
@@ -312,6 +313,8 @@ def _classical(
         components["radial_warp"] = radial_warp.fit(radii, components["radial"])
     if "spots" in recipe.corrections:
         components["spot_groups"] = spot_groups.fit(radial.cells(radii), components["spots"])
+    if "spectrum" in recipe.corrections:
+        components["spot_spectrum"] = spot_spectrum.fit(radii)
     return components
 
 

@@ -87,7 +87,8 @@ class Recipe(BaseModel):
         photon converts (`fastparam.fit.conversion`).
     corrections : list of str
         What is put on top of the classical form: "warp" (`fastparam.fit.warp`), "radial" (`fastparam.fit.radial_warp`),
-        "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`), "marginals" of photons
+        "layers" (`fastparam.fit.layer_factors`), "spots" (`fastparam.fit.spot_groups`), "spectrum"
+        (`fastparam.fit.spot_spectrum`), "marginals" of photons
         (`fastparam.fit.shape_marginals`).
     library : LibrarySettings
     voxel : VoxelSettings
@@ -102,10 +103,10 @@ class Recipe(BaseModel):
     description: str
     sampler: Literal["gflash", "fastcalosim", "hybrid", "mosaic", "voxel", "library"]
     particles: list[int]
-    radial_law: Literal["classical", "smooth"] = "smooth"
+    radial_law: Literal["classical", "smooth", "curved"] = "curved"
     longitudinal_law: Literal["linear", "spline"] = "linear"
     photons: Literal["gamma", "conversion"] = "gamma"
-    corrections: list[Literal["warp", "radial", "layers", "spots", "marginals"]] = []
+    corrections: list[Literal["warp", "radial", "layers", "spots", "spectrum", "marginals"]] = []
     library: LibrarySettings = LibrarySettings()
     voxel: VoxelSettings = VoxelSettings()
     fastcalosim: FastCaloSimSettings = FastCaloSimSettings()

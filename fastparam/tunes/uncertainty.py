@@ -17,8 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Components that showers are sampled from; the others only describe.
 SAMPLED = (
-    "response", "longitudinal", "conversion", "spots", "spot_groups", "layers", "layer_factors", "warp", "radial",
-    "radial_warp", "modulation",
+    "response", "longitudinal", "conversion", "spots", "spot_groups", "spot_spectrum", "layers", "layer_factors",
+    "warp", "radial", "radial_warp", "modulation",
 )  # fmt: skip
 
 

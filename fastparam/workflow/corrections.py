@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.comparison.sample import depth_groups
-from fastparam.fit import layer_factors, radial, radial_warp, spot_groups, spots
+from fastparam.fit import layer_factors, radial, radial_warp, spot_groups, spot_spectrum, spots
 from fastparam.fit.fit import Fit
 from fastparam.fit.radial import RadialCells
 from fastparam.particles import particle_name
@@ -26,7 +26,13 @@ __all__ = ["COMPONENTS", "QUANTITIES", "correction_gains"]
 Floats = npt.NDArray[np.float64]
 
 #: The component behind each correction of a recipe.
-COMPONENTS = {"warp": "warp", "layers": "layer_factors", "radial": "radial_warp", "spots": "spot_groups"}
+COMPONENTS = {
+    "warp": "warp",
+    "layers": "layer_factors",
+    "radial": "radial_warp",
+    "spots": "spot_groups",
+    "spectrum": "spot_spectrum",
+}
 
 #: Columns of the table: key, and what it is.
 QUANTITIES = {
@@ -36,6 +42,7 @@ QUANTITIES = {
     "r90": "deviation of R90 / %",
     "tail": "energy beyond 5 R_M / %",
     "deposits": "independent deposits across / %",
+    "cubes": "third moment of far energy / %",
 }
 
 _MIN_SHOWERS = 10
@@ -60,8 +67,8 @@ def correction_gains(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
         them missing, "all" for the classical form), and `QUANTITIES` in per cent. "profile" is the rms over energies of
         the largest deviation over bins of 1 X0, "layers" the rms over energies and layers with more than 0.2 % of the
         energy, "r50" and "r90" the median of the sizes over energies and bins of age, weighted with the energy in them,
-        of radii above the width of a lateral cell; "tail" and "deposits" are mean ratios minus one. None where nothing
-        can be measured.
+        of radii above the width of a lateral cell; "tail", "deposits" and "cubes" are mean ratios minus one. None where
+        nothing can be measured.
     """
     rows = []
     for own in judged:
@@ -69,7 +76,8 @@ def correction_gains(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
         used = [name for name, component in COMPONENTS.items() if component in part.components]
         if not used:
             continue
-        cells = radial.cells(radial_data(tune.geometry, own.showers, own.theta, own.profiles.depths))
+        data = radial_data(tune.geometry, own.showers, own.theta, own.profiles.depths)
+        cells, third = radial.cells(data), spot_spectrum.moments(data)
         for missing in ("", *used, *(("all",) if len(used) > 1 else ())):
             off = {COMPONENTS[name] for name in (used if missing == "all" else [missing] if missing else [])}
             components = {name: fit for name, fit in part.components.items() if name not in off}
@@ -81,6 +89,7 @@ def correction_gains(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
                     "without": missing,
                     **_finite(_longitudinal(tune, own, components)),
                     **_finite(_radial(cells, components, own.showers.binning.lateral_cell / moliere)),
+                    **_finite({"cubes": _third(third, components.get("spot_spectrum"))}),
                 }
             )
     return rows
@@ -138,6 +147,13 @@ def _radial(rows: RadialCells, components: dict[str, Fit], smallest: float) -> d
     found_, seen_ = weight @ per_shower, weight @ (rows.n_eff / rows.n_showers)
     result["deposits"] = 100.0 * float(found_ / seen_ - 1.0)
     return result
+
+
+def _third(seen: spot_spectrum.Moments, spectrum: Fit | None) -> float:
+    """Third moment that the spots have over the one seen, minus one, in per cent."""
+    model = 1.0 if spectrum is None else 1.0 + spot_spectrum.evaluate(spectrum, seen.energy)
+    cubes = seen.weight @ seen.cubes
+    return 100.0 * float(seen.weight @ (model * seen.squares) / cubes - 1.0) if cubes > 0 else float("nan")
 
 
 def _quantile(fractions: Floats, r2: Floats, q: float) -> float:

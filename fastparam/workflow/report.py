@@ -36,6 +36,7 @@ _TITLES = {
     "radial": "Radial profile",
     "radial_warp": "Warp of radial profiles",
     "spot_groups": "Spots per independent deposit",
+    "spot_spectrum": "Relative variance of spot energies",
     "layer_response": "Mean share of the incident energy seen in each layer",
 }
 

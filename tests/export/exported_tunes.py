@@ -8,7 +8,7 @@ from dataclasses import replace
 import handmade
 import numpy as np
 
-from fastparam.fit import conversion, radial_warp, shape_marginals, spot_groups
+from fastparam.fit import conversion, radial_warp, shape_marginals, spot_groups, spot_spectrum
 from fastparam.fit.fit import Fit
 from fastparam.fit.population import PopulationLaw
 from fastparam.fit.radial import LAWS
@@ -49,6 +49,7 @@ def corrected(part: SliceTune, n_layers: int, seed: int = 4) -> SliceTune:
                 [f"b{k}" for k in range(2 * n_nodes)], rng.normal(0.0, 0.2, 2 * n_nodes), degree=1
             ),
             "spot_groups": handmade.component(spot_groups.NAMES, [1.0, 0.05, -0.1, -0.15]),
+            "spot_spectrum": handmade.component(spot_spectrum.NAMES, [0.7, -0.2]),
         },
     )
 
@@ -61,8 +62,9 @@ def curved(part: SliceTune) -> SliceTune:
     response = handmade.component(names, values, offset=0.02, orders=[3, 2, 1, 1], zero=[-4.0, 0.3])
     rng = np.random.default_rng(3)
     radial = part.components["radial"]
-    moved = radial.values + rng.normal(0.0, 0.05, len(radial.values))
-    parts = {**part.components, "response": response, "radial": replace(radial, values=moved)}
+    moved = np.column_stack([radial.values.reshape(3, 6), np.zeros(3)]) + rng.normal(0.0, 0.05, (3, 7))
+    law = handmade.component(LAWS["curved"].names, moved.ravel(), law="curved", front=0.8)
+    parts = {**part.components, "response": response, "radial": law}
     return replace(part, components={**parts, "warp": WARP})
 
 

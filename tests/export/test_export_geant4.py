@@ -75,7 +75,10 @@ def test_the_steering_fragment_is_python_and_names_the_particles_of_the_tune(tmp
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("fixed", "in this tune: none."), ("stack", "`warp`, `layer_factors`, `radial_warp`, `spot_groups`.")],
+    [
+        ("fixed", "in this tune: none."),
+        ("stack", "`warp`, `layer_factors`, `radial_warp`, `spot_groups`, `spot_spectrum`."),
+    ],
 )
 def test_the_readme_names_the_corrections(tmp_path: Path, name: str, wanted: str) -> None:
     export_geant4(exported_tunes.TUNES[name](), tmp_path / "cpp")

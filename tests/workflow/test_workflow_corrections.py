@@ -37,7 +37,7 @@ def gains(tune: Tune, showers: Summary) -> dict[str, dict[str, float]]:
 
 def test_every_correction_is_switched_off_in_turn(tuned: tuple[Tune, Summary]) -> None:
     rows = gains(*tuned)
-    assert list(rows) == ["", "warp", "layers", "radial", "spots", "all"]
+    assert list(rows) == ["", "warp", "layers", "radial", "spots", "spectrum", "all"]
     for row in rows.values():
         assert all(np.isfinite(row[name]) for name in QUANTITIES)
 
@@ -70,7 +70,7 @@ def test_the_report_says_it_in_words(tuned: tuple[Tune, Summary]) -> None:
     tune, showers = tuned
     section = correction_section(correction_gains(tune, judged_showers(tune, showers)))[0]
     assert [row[1] for row in section.tables[0].rows] == [
-        "all corrections", "all but warp", "all but layers", "all but radial", "all but spots",
+        "all corrections", "all but warp", "all but layers", "all but radial", "all but spots", "all but spectrum",
         "none: the classical form",
     ]  # fmt: skip
     assert correction_section([]) == ()

@@ -31,6 +31,8 @@ constexpr int kWarps = 6;
 constexpr int kAgeNodes = @AGE_NODES@, kShareNodes = @SHARE_NODES@, kShareBins = @SHARE_BINS@;
 /// The number of spots per group is constant in front of this age.
 constexpr double kMinAge = @MIN_AGE@;
+/// Largest relative variance of the energies of spots.
+constexpr double kMaxVariance = @MAX_VARIANCE@;
 /// Kinetic energies may exceed the tuned range by this fraction, pseudorapidities by this fraction of a slice.
 constexpr double kEnergyMargin = 0.01;
 constexpr double kEtaMargin = 0.1;
@@ -40,7 +42,7 @@ constexpr double kTwoPi = 6.283185307179586477;
 /// Harmonics of the modulation in phi, at most, and phases over which its mean is taken.
 constexpr int kHarmonics = 4, kPhases = 64;
 
-enum class RadialLaw { kClassical, kSmooth };
+enum class RadialLaw { kClassical, kCurved };
 
 /// exp<ln T>, exp<ln alpha>, 1/sigma(ln T), 1/sigma(ln alpha) and rho as functions of ln y: intercept and slope where
 /// there are no knots, else values and second derivatives of natural cubic splines at the knots.
@@ -83,11 +85,12 @@ struct Slice {
   const double (*modulation)[2][kHarmonics][3];            // shower, then layers: cosines and sines of ln m, likewise; or null
   double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
-  double radial[18];
+  double radial[21];
   double mirrored;                                         // of the spots lost in front of their medium, share found on the other side
   const double (*radialWarp)[kShareNodes][3];              // ln density at the nodes, polynomials in ln(E/10 GeV); or null
   bool splits;                                             // spots come in groups
   double split[4];                                         // ln(spots per group) = a + b ln(E/10 GeV) + c ln tau + d tau
+  double spectrum[2];                                      // relative variance of spot energies: a + b ln(E/10 GeV)
 };
 
 /// Law of (ln T, ln alpha) at one energy.
@@ -278,7 +281,10 @@ inline Radii EvaluateRadii(const Slice& s, double energy, double tau) {
   }
   const double v = std::log((age + 0.2) / 1.2);
   double q[3];
-  for (int k = 0; k < 3; ++k) q[k] = Cubic(c + 6 * k, v) + (c[6 * k + 4] + c[6 * k + 5] * v) * l;
+  for (int k = 0; k < 3; ++k) {
+    const double* d = c + 7 * k;
+    q[k] = Cubic(d, v) + (d[4] + d[5] * v + d[6] * l) * l;
+  }
   return {std::exp(Clamp(q[0], std::log(kMinRadius), 5.0)), std::exp(Clamp(q[1], std::log(kMinRadius), 5.0)),
           1.0 / (1.0 + std::exp(-Clamp(q[2], -30.0, 30.0)))};
 }
@@ -301,6 +307,11 @@ inline double RadialWarp(const Slice& s, int age, int share, double energy) {
 inline double SpotsPerGroup(const Slice& s, int k, double energy) {
   if (!s.splits) return 0.0;
   return k == 0 ? s.split[0] + s.split[1] * std::log(energy / 10000.0) : s.split[k + 1];
+}
+
+/// Relative variance of the energies of spots.
+inline double SpotVariance(const Slice& s, double energy) {
+  return Clamp(s.spectrum[0] + s.spectrum[1] * std::log(energy / 10000.0), 0.0, kMaxVariance);
 }
 
 /// Share of the profile within a radius in Moliere radii.

@@ -9,6 +9,7 @@
 
 #include "TuneData.hh"
 
+#include <cstddef>
 #include <vector>
 
 namespace @NAMESPACE@ {
@@ -90,7 +91,9 @@ class Shower {
     }
     double lnT = 0.0, lnAlpha = 0.0;
     DrawShape(random, law, lnT, lnAlpha, tabulated ? tables : nullptr);
-    const long spots = Poisson(random, Blend([&](const Slice& s) { return MeanSpots(s, fEnergy); }));
+    SetSpectrum();
+    const long spots =
+        Poisson(random, fGroupFactor * Blend([&](const Slice& s) { return MeanSpots(s, fEnergy); }));
     fMaximum = std::exp(lnT);
     fAlpha = std::exp(lnAlpha);
     fSpots = fGroups = spots > 1 ? spots : 1;
@@ -102,20 +105,33 @@ class Shower {
   template <class Random>
   void DrawGroups(Random& random) {
     fDrawn.clear();
+    fWeights.clear();
     fGroup = -1;
     fLeft = 0;
     if (!kAnySplits || fGroups == 0) return;
     double c[3];
     for (int k = 0; k < 3; ++k) c[k] = Blend([&](const Slice& s) { return SpotsPerGroup(s, k, fEnergy); });
+    c[0] += std::log(fSpotFactor);
     fSpots = 0;
     for (long j = 0; j < fGroups; ++j) {
       const int segment = Find(fTable, kSegments, random.Uniform() * fTable[kSegments - 1]);
       const double age = Clamp(fAge[segment], kMinAge, kMaxAge);
-      const double mean = std::exp(c[0] + c[1] * std::log(age) + c[2] * age);
-      const long number = static_cast<long>(std::floor((mean > 1.0 ? mean : 1.0) + random.Uniform()));
+      const double wanted = std::exp(c[0] + c[1] * std::log(age) + c[2] * age), mean = wanted > 1.0 ? wanted : 1.0;
+      // Rounded up or down so that the mean of 1 / number is right.
+      const double below = std::floor(mean);
+      const long number = static_cast<long>(below) + (random.Uniform() > below * ((below + 1.0) / mean - 1.0) ? 1 : 0);
       fDrawn.push_back({segment, number});
       fSpots += number;
     }
+    if (!(fSpread > 0.0)) return;
+    fAllWeights = 0.0;
+    for (const Group& group : fDrawn) {
+      for (long n = 0; n < group.number; ++n) {
+        fWeights.push_back(std::exp(fSpread * Normal(random) - 0.5 * fSpread * fSpread) / group.number);
+        fAllWeights += fWeights.back();
+      }
+    }
+    fNextWeight = 0;
   }
 
   /// The next spot of the shower; call it as often as there are spots.
@@ -126,7 +142,9 @@ class Shower {
       --fLeft;
       const Group& group = fDrawn[fGroup];
       const double inner = random.Uniform();
-      return Place(random, group.segment, inner, fVisible / (fGroups * group.number));
+      const double energy = fWeights.empty() ? fVisible / (fGroups * group.number)
+                                             : fVisible * fWeights[fNextWeight++] / fAllWeights;
+      return Place(random, group.segment, inner, energy);
     }
     const double wanted = random.Uniform() * fTable[kSegments - 1];
     const int low = Find(fTable, kSegments, wanted);
@@ -354,6 +372,17 @@ class Shower {
     }
   }
 
+  /// Width of the spectrum of spots, and the factors on groups and spots per group that keep the fluctuations.
+  void SetSpectrum() {
+    const double variance = Blend([&](const Slice& s) { return SpotVariance(s, fEnergy); });
+    double c = 0.0;
+    for (int k : {0, 2}) c += Blend([&](const Slice& s) { return SpotsPerGroup(s, k, fEnergy); });
+    c = std::exp(c) > 1.0 ? std::exp(c) : 1.0;
+    fGroupFactor = 1.0 + variance / (c + (c - 1.0) * variance);
+    fSpotFactor = (1.0 + variance) / fGroupFactor;
+    fSpread = std::sqrt(std::log1p(variance));
+  }
+
   void Tabulate() {
     const double total = Integrate(fT0, fT1, fStart, fPair, fMaximum, fAlpha, fTable);
     if (!(total > 0.0)) fVisible = 0.0;
@@ -525,6 +554,9 @@ class Shower {
   double fVisible = 0.0, fStart = 0.0, fPair = 0.0, fMaximum = 0.0, fAlpha = 0.0;
   long fSpots = 0, fGroups = 0, fGroup = -1, fLeft = 0;
   std::vector<Group> fDrawn;
+  double fGroupFactor = 1.0, fSpotFactor = 1.0, fSpread = 0.0, fAllWeights = 1.0;
+  std::vector<double> fWeights;  // energies of spots in any unit, where they are not equal
+  std::size_t fNextWeight = 0;
   double fTable[kSegments] = {}, fAge[kSegments] = {};
   Radii fRadii[kSegments] = {};
   mutable double fShares[kSegments][kShareBins] = {};  // filled where a spot asks for them

@@ -150,7 +150,7 @@ def _check(tune: Tune) -> None:
         known = {
             "longitudinal": population.law_of(laws["longitudinal"]).names,
             "spots": ("n0", "n1"),
-            "radial": LAWS[radial_law].names if radial_law in LAWS else (),
+            "radial": LAWS[radial_law].names if radial_law in ("classical", "smooth") else (),
         }
         unknown += [name for name, names in known.items() if laws[name].names != names]
         unknown += [name for name in ("longitudinal", "conversion") if name in laws and _knots(laws[name]) > _MAX_KNOTS]

@@ -2,7 +2,7 @@
 
 Geant4's laws are those of Grindhammer & Peters (hep-ex/0001020, A.1) with 32 constants. Of a tune they hold exactly: ln
 alpha, both sigmas and rho against ln y, the `classical` radial law with its slopes in ln E, the number of spots. They
-cannot hold: a slope of T in ln y other than 1, any correction, another radial law, a visible fraction, photons,
+cannot hold: a slope of T in ln y other than 1, any correction, the `smooth` radial law, a visible fraction, photons,
 layers. Where spots come in groups, its spots are those of all groups: its depth profiles do not scatter.
 
 Geant4's own y and R_M follow from a critical energy with X0 in mm in place of g/cm2. That does no harm to a tune: the

@@ -209,7 +209,7 @@ def _slice(number: int, part: SliceTune) -> str:
     zero, groups = shower["response"].settings["zero"], shower.get("spot_groups")
     shifts, spectrum = shower.get("layer_factors"), shower.get("spot_spectrum")
     offset = shower["response"].settings["offset"]
-    law = "RadialLaw::kClassical" if shower["radial"].settings["law"] == "classical" else "RadialLaw::kCurved"
+    law = {"classical": "RadialLaw::kClassical", "smooth": "RadialLaw::kSmooth"}[shower["radial"].settings["law"]]
     eta = (0.0, 0.0) if part.eta is None else part.eta
     lines = [
         f"  {{  // {title(part)}",
@@ -230,7 +230,7 @@ def _slice(number: int, part: SliceTune) -> str:
         f"    {f'kModulation{number}' if _modulated(part) else 'nullptr'},",
         f"    {{{', '.join(_braces(row) for row in _warp_rows(shower.get('warp')))}}},",
         f"    {law},",
-        f"    {_braces(radial.coefficients(shower['radial']))}, {_number(radial.front(shower['radial']))},",
+        f"    {_braces(shower['radial'].values)}, {_number(radial.front(shower['radial']))},",
         f"    {f'kRadialWarp{number}' if 'radial_warp' in shower else 'nullptr'},",
         f"    {'false' if groups is None else 'true'}, {_braces([0.0] * 4 if groups is None else groups.values)},",
         f"    {_braces([0.0, 0.0] if spectrum is None else spectrum.values)}}},",

@@ -12,8 +12,7 @@ tau = t / T is the age of the shower with its own T, L = ln(E / 10 GeV). Two law
 
 * `smooth`: ln R_C, ln R_T and logit p are each  c0 + c1 v + c2 v^2 + c3 v^3 + (e0 + e1 v) L  with
   v = ln((tau + 0.2) / 1.2). Nothing in it runs into a limit, and it follows late ages where the classical form is 10 %
-  short in the radius that holds 90 %;
-* `curved`: the same with e2 L^2. Radii fall faster between 1 and 4 GeV than above.
+  short in the radius that holds 90 %.
 
 All parameters come from one likelihood over all ages and energies: energy in (tau, r) cells is a multinomial whose
 number of deposits is measured, per age and energy, from the spread between showers. The covariance is the sandwich of
@@ -41,7 +40,6 @@ __all__ = [
     "RadialCells",
     "RadialData",
     "cells",
-    "coefficients",
     "cumulative",
     "evaluate",
     "fit",
@@ -80,18 +78,9 @@ def _classical(values: Floats, tau: Floats, ln_e: Floats) -> tuple[Floats, Float
 
 
 def _smooth(values: Floats, tau: Floats, ln_e: Floats) -> tuple[Floats, Floats, Floats]:
-    return _curved(_without_curvature(values), tau, ln_e)
-
-
-def _without_curvature(values: Floats) -> Floats:
-    return np.column_stack([np.reshape(values, (3, 6)), np.zeros(3)]).ravel()
-
-
-def _curved(values: Floats, tau: Floats, ln_e: Floats) -> tuple[Floats, Floats, Floats]:
     v = np.log((tau + 0.2) / 1.2)
     core, tail, logit = (
-        c[0] + v * (c[1] + v * (c[2] + v * c[3])) + (c[4] + c[5] * v + c[6] * ln_e) * ln_e
-        for c in np.reshape(values, (3, 7))
+        c[0] + v * (c[1] + v * (c[2] + v * c[3])) + (c[4] + c[5] * v) * ln_e for c in np.reshape(values, (3, 6))
     )
     bounded = [np.exp(np.clip(q, np.log(_MIN_RADIUS), 5.0)) for q in (core, tail)]
     return bounded[0], bounded[1], 1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0)))
@@ -108,10 +97,8 @@ class _Law:
     function: Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
 
 
-_SMOOTH = ("c0", "c1", "c2", "c3", "e0", "e1")
-_SMOOTH_NAMES, _CURVED_NAMES = (
-    tuple(f"{quantity}_{c}" for quantity in ("ln_core", "ln_tail", "logit_p") for c in terms)
-    for terms in (_SMOOTH, (*_SMOOTH, "e2"))
+_SMOOTH_NAMES = tuple(
+    f"{quantity}_{c}" for quantity in ("ln_core", "ln_tail", "logit_p") for c in ("c0", "c1", "c2", "c3", "e0", "e1")
 )
 
 LAWS = {
@@ -131,13 +118,6 @@ LAWS = {
         ((None, None),) * 18,
         tuple(n for n in _SMOOTH_NAMES if n.endswith(("e0", "e1"))),
         _smooth,
-    ),
-    "curved": _Law(
-        _CURVED_NAMES,
-        (-2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0),
-        ((None, None),) * 21,
-        tuple(n for n in _CURVED_NAMES if n.endswith(("e0", "e1", "e2"))),
-        _curved,
     ),
 }  # fmt: skip
 
@@ -354,7 +334,7 @@ def cumulative(core: Floats, tail: Floats, p: Floats, r2: Floats) -> Floats:
     return within
 
 
-def fit(data: RadialData, law: str = "curved", *, start: Fit | None = None) -> Fit:
+def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> Fit:
     """Fit a law of `LAWS`; chi2 compares fractions per radial bin with the law in every (age, energy) row.
 
     The minimiser begins with the earlier fit `start` where that has the same law.
@@ -420,11 +400,6 @@ def fit(data: RadialData, law: str = "curved", *, start: Fit | None = None) -> F
         at_limit=tuple(name for name in found.at_limit if name != "front"),
         settings={"law": law, "front": float(values[-1]), "front_error": float(np.sqrt(found.covariance[-1, -1]))},
     )
-
-
-def coefficients(law: Fit) -> Floats:
-    """Return the parameters of a law; those of `smooth` as the ones of `curved`."""
-    return _without_curvature(law.values) if law.settings["law"] == "smooth" else law.values
 
 
 def front(law: Fit) -> float:

@@ -15,9 +15,10 @@ Whatever the coefficients, g is positive, its distribution function grows, and n
 of the radial law stay what they are.
 
 The likelihood is that of `fit.radial`: energies in (tau, r) cells are a multinomial whose number of deposits is
-measured from the spread between showers. It is maximised by Fisher's scoring, less half the sum of squares of b, which
-keeps coefficients finite where a node has no energy: a factor e is one standard deviation. The order in L is chosen by
-cross-validation over showers. The covariance comes from the scores of single showers.
+measured from the spread between showers. It is maximised by Fisher's scoring, less half the sum of squares of
+b_ijm / w^m, which keeps coefficients finite where a node has no energy: a factor e is one standard deviation. How
+freely the warp may change with the energy, w, is chosen by cross-validation over showers. The covariance comes from the
+scores of single showers.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ U_WEIGHT = np.clip((_MIDDLES - _U_NODES[U_NODE]) / np.diff(_U_NODES)[U_NODE], 0.
 #: The same as hat functions of the nodes at the middle of every bin, shape (bins, nodes).
 U_HATS = np.array([np.interp(_MIDDLES, _U_NODES, row) for row in np.eye(len(_U_NODES))]).T
 
-#: Highest powers of L among which cross-validation chooses.
-_DEGREES = (0, 1, 2)
+#: Highest power of L, and widths w per unit of L among which cross-validation chooses; 0: the same at all energies.
+_DEGREE = 2
+_WIDTHS = (0.0, 0.1, 0.3, 1.0)
 _FOLDS = 2
 
 #: Steps of Fisher's scoring at most, and the gain in ln L that ends them.
@@ -78,8 +80,8 @@ def fit(data: RadialData, law: Fit) -> Fit:
         Coefficients b_ijm, named ``b<i>_<j>_<m>``; chi2 as that of the radial law, which it compares with.
     """
     rows = radial.cells(data)
-    degree = _choose(data, law, len(np.unique(np.round(rows.ln_e, 2))))
-    model = _Model(rows, law, degree)
+    degree, width = _choose(data, law, len(np.unique(np.round(rows.ln_e, 2))))
+    model = _Model(rows, law, degree, width)
     values = model.maximise()
     described = model.predicted(values)[0]
     chi2, compared = radial.goodness(rows, described)
@@ -96,37 +98,44 @@ def fit(data: RadialData, law: Fit) -> Fit:
         max(round(compared - freedom), 0),
         (float(data.incident.min()), float(data.incident.max())),
         len(data.incident),
-        settings={"degree": degree, "chi2_without": before},
+        settings={"degree": degree, "width": width, "chi2_without": before},
     )
 
 
-def _choose(data: RadialData, law: Fit, n_energies: int) -> int:
-    """Order in L with the best cross-validated likelihood; 0 where there are too few showers to ask them."""
-    degrees = [degree for degree in _DEGREES if degree < n_energies]
-    if len(degrees) == 1:
-        return degrees[0]
-    halves = []
+def _choose(data: RadialData, law: Fit, n_energies: int) -> tuple[int, float]:
+    """Order in L and width with the best cross-validated likelihood; 0 where there are too few showers to ask them."""
+    degree = min(_DEGREE, n_energies - 1)
+    if degree == 0:
+        return 0, 0.0
+    parts = []
     for k in range(_FOLDS):
         fold = np.arange(len(data.incident)) % _FOLDS == k
         try:
-            halves.append((radial.cells(_taken(data, ~fold)), radial.cells(_taken(data, fold))))
+            parts.append((radial.cells(_taken(data, ~fold)), radial.cells(_taken(data, fold))))
         except FitError:
-            return 0
-    scores = np.zeros(len(degrees))
-    for train, judge in halves:
+            return 0, 0.0
+    scores = np.zeros(len(_WIDTHS))
+    for train, judge in parts:
         values: Floats | None = None
-        for k, degree in enumerate(degrees):
-            model = _Model(train, law, degree)
-            start = None if values is None else _raised(values, degree)
-            values = model.maximise(start)
-            scores[k] += _Model(judge, law, degree).cost(values)
-    return degrees[int(np.argmin(scores))]
+        for k, width in enumerate(_WIDTHS):
+            order = degree if width > 0 else 0
+            if values is not None and len(values) < _n_parameters(order):
+                values = _raised(values, order)
+            values = _Model(train, law, order, width).maximise(values)
+            scores[k] += _Model(judge, law, order).cost(values)
+    best = int(np.argmin(scores))
+    return (degree if _WIDTHS[best] > 0 else 0), _WIDTHS[best]
+
+
+def _n_parameters(degree: int) -> int:
+    return len(TAU_NODES) * len(_U_NODES) * (degree + 1)
 
 
 def _raised(values: Floats, degree: int) -> Floats:
-    """Coefficients of an order in L more, which are 0."""
-    table = _table(values, degree - 1)
-    return np.concatenate([table, np.zeros((*table.shape[:2], 1))], axis=2).ravel()
+    """Coefficients of degree 0 with all orders in L up to `degree`, which are 0."""
+    table = np.zeros((len(TAU_NODES), len(_U_NODES), degree + 1))
+    table[:, :, 0] = _table(values, 0)[:, :, 0]
+    return table.ravel()
 
 
 def evaluate(warp: Fit, energy: Floats) -> Floats:
@@ -145,7 +154,7 @@ def predicted(rows: RadialCells, law: Fit, warp: Fit) -> Floats:
 def coefficients(warp: Fit) -> Floats:
     """Polynomials in L of s at the nodes, constant first, shape (n_tau, n_u, 3)."""
     degree = warp.settings["degree"]
-    table = np.zeros((len(TAU_NODES), len(_U_NODES), _DEGREES[-1] + 1))
+    table = np.zeros((len(TAU_NODES), len(_U_NODES), _DEGREE + 1))
     table[:, :, : degree + 1] = _table(warp.values, degree)
     return table
 
@@ -203,7 +212,7 @@ def _taken(data: RadialData, showers: npt.NDArray[np.bool_]) -> RadialData:
 class _Model:
     """The likelihood of the rows of one sample."""
 
-    def __init__(self, rows: RadialCells, law: Fit, degree: int) -> None:
+    def __init__(self, rows: RadialCells, law: Fit, degree: int, width: float = 1.0) -> None:
         self.rows, self.degree = rows, degree
         widths = radial.evaluate(law, rows.tau, rows.ln_e[:, None])
         # (rows, parts, rings, bins): what each bin of u gives to each ring.
@@ -215,7 +224,9 @@ class _Model:
         hats = np.stack([np.interp(rows.tau, TAU_NODES, row) for row in np.eye(len(TAU_NODES))], axis=-1)
         powers = np.vander(rows.ln_e, degree + 1, increasing=True)
         self.hats, self.powers = hats, powers
-        self.n_parameters = len(TAU_NODES) * len(_U_NODES) * (degree + 1)
+        self.n_parameters = _n_parameters(degree)
+        ln_precision = -2.0 * np.log(max(width, 1e-3)) * np.arange(degree + 1)
+        self.precision = np.tile(np.exp(ln_precision), self.n_parameters // (degree + 1))
 
     def _fractions(self, values: Floats) -> tuple[Floats, Floats, Floats]:
         """Fractions (rows, rings), seen energy in every bin of u (rows, parts, bins), and weights (rows, parts)."""
@@ -247,17 +258,17 @@ class _Model:
         return float((self.rows.n_eff[:, None] * self.rows.fractions * np.log(own / fractions)).sum())
 
     def maximise(self, start: Floats | None = None) -> Floats:
-        """Coefficients at the maximum of ln L minus half the sum of their squares."""
+        """Coefficients at the maximum of ln L minus half the sum of their squares, in units of their widths."""
         values = np.zeros(self.n_parameters) if start is None else start
         fractions, derivative = self.predicted(values)
-        cost = self._cost(fractions) + 0.5 * float(values @ values)
+        cost = self._cost(fractions) + self._prior(values)
         for _ in range(_MAX_STEPS):
             gradient, fisher = self._expansion(fractions, derivative)
-            step = np.linalg.solve(fisher + np.eye(len(values)), gradient - values)
+            step = np.linalg.solve(fisher + np.diag(self.precision), gradient - self.precision * values)
             for _ in range(12):
                 tried = values + step
                 fractions, derivative = self.predicted(tried)
-                now = self._cost(fractions) + 0.5 * float(tried @ tried)
+                now = self._cost(fractions) + self._prior(tried)
                 if now <= cost:
                     break
                 step = 0.5 * step
@@ -265,6 +276,9 @@ class _Model:
             if gain < _SETTLED:
                 break
         return values
+
+    def _prior(self, values: Floats) -> float:
+        return 0.5 * float(self.precision @ values**2)
 
     def _expansion(self, fractions: Floats, derivative: Floats) -> tuple[Floats, Floats]:
         """Gradient of ln L and Fisher's information."""
@@ -277,7 +291,7 @@ class _Model:
         """Covariance from the scores of single showers, and the number of parameters that the data determine."""
         fractions, derivative = self.predicted(values)
         fisher = self._expansion(fractions, derivative)[1]
-        inverse = np.linalg.inv(fisher + np.eye(len(values)))
+        inverse = np.linalg.inv(fisher + np.diag(self.precision))
         rows = self.rows
         cell = (rows.row * fractions.shape[1] + rows.ring).astype(np.int64)
         n_showers = int(rows.shower.max()) + 1

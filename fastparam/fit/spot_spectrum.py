@@ -143,7 +143,8 @@ def fit(data: RadialData) -> Fit:
     -------
     Fit
         chi2 over all bins of energy and age, with errors from the showers' own contributions; the covariance holds what
-        the bins of a shower have in common, and is scaled by chi2 / ndf where that exceeds 1. Diagnostics: "energy", "tau", "ratio" and "ratio_error".
+        the bins of a shower have in common, and is scaled by chi2 / ndf where that exceeds 1. Diagnostics: "energy",
+        "tau", "ratio" and "ratio_error".
 
     Raises
     ------

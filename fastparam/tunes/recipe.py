@@ -103,7 +103,7 @@ class Recipe(BaseModel):
     description: str
     sampler: Literal["gflash", "fastcalosim", "hybrid", "mosaic", "voxel", "library"]
     particles: list[int]
-    radial_law: Literal["classical", "smooth", "curved"] = "curved"
+    radial_law: Literal["classical", "smooth"] = "smooth"
     longitudinal_law: Literal["linear", "spline"] = "linear"
     photons: Literal["gamma", "conversion"] = "gamma"
     corrections: list[Literal["warp", "radial", "layers", "spots", "spectrum", "marginals"]] = []

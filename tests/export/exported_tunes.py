@@ -62,9 +62,8 @@ def curved(part: SliceTune) -> SliceTune:
     response = handmade.component(names, values, offset=0.02, orders=[3, 2, 1, 1], zero=[-4.0, 0.3])
     rng = np.random.default_rng(3)
     radial = part.components["radial"]
-    moved = np.column_stack([radial.values.reshape(3, 6), np.zeros(3)]) + rng.normal(0.0, 0.05, (3, 7))
-    law = handmade.component(LAWS["curved"].names, moved.ravel(), law="curved", front=0.8)
-    parts = {**part.components, "response": response, "radial": law}
+    moved = radial.values + rng.normal(0.0, 0.05, len(radial.values))
+    parts = {**part.components, "response": response, "radial": replace(radial, values=moved)}
     return replace(part, components={**parts, "warp": WARP})
 
 

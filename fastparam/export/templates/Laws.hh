@@ -42,7 +42,7 @@ constexpr double kTwoPi = 6.283185307179586477;
 /// Harmonics of the modulation in phi, at most, and phases over which its mean is taken.
 constexpr int kHarmonics = 4, kPhases = 64;
 
-enum class RadialLaw { kClassical, kCurved };
+enum class RadialLaw { kClassical, kSmooth };
 
 /// exp<ln T>, exp<ln alpha>, 1/sigma(ln T), 1/sigma(ln alpha) and rho as functions of ln y: intercept and slope where
 /// there are no knots, else values and second derivatives of natural cubic splines at the knots.
@@ -85,7 +85,7 @@ struct Slice {
   const double (*modulation)[2][kHarmonics][3];            // shower, then layers: cosines and sines of ln m, likewise; or null
   double warp[kWarps][3];                                  // a_j: polynomials in ln(E/10 GeV)
   RadialLaw radialLaw;
-  double radial[21];
+  double radial[18];
   double mirrored;                                         // of the spots lost in front of their medium, share found on the other side
   const double (*radialWarp)[kShareNodes][3];              // ln density at the nodes, polynomials in ln(E/10 GeV); or null
   bool splits;                                             // spots come in groups
@@ -281,10 +281,7 @@ inline Radii EvaluateRadii(const Slice& s, double energy, double tau) {
   }
   const double v = std::log((age + 0.2) / 1.2);
   double q[3];
-  for (int k = 0; k < 3; ++k) {
-    const double* d = c + 7 * k;
-    q[k] = Cubic(d, v) + (d[4] + d[5] * v + d[6] * l) * l;
-  }
+  for (int k = 0; k < 3; ++k) q[k] = Cubic(c + 6 * k, v) + (c[6 * k + 4] + c[6 * k + 5] * v) * l;
   return {std::exp(Clamp(q[0], std::log(kMinRadius), 5.0)), std::exp(Clamp(q[1], std::log(kMinRadius), 5.0)),
           1.0 / (1.0 + std::exp(-Clamp(q[2], -30.0, 30.0)))};
 }

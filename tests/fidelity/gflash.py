@@ -418,7 +418,7 @@ posterior (ln T, ln alpha) that the same fit finds for each shower.
 
 "What each correction buys" asks the model for the mean of the same showers, each at its own (T, alpha), with each
 correction switched off in turn. Profiles and layers: rms over energies (and layers with more than 0.2 % of the energy).
-Radii: median over energies and bins of age, weighted with the energy. The last two columns are ratios to full
+Radii: median over energies and bins of age, weighted with the energy. The last three columns are ratios to full
 simulation, minus one.
 """
 

@@ -55,6 +55,7 @@ def test_another_width_is_rejected(ensemble: tuple[float, np.ndarray, np.ndarray
 
 
 def test_a_width_that_falls_with_the_energy_is_followed() -> None:
+    # Of wider spectra (0.9 at 10 GeV) the slope comes out by a third too shallow: docs/corrections.md.
     fit = spot_spectrum.fit(showers(31, 0.5, slope=-0.25, n=500))
     assert fit["v1"] == pytest.approx(-0.25, abs=4 * fit.errors[1])
     assert fit["v1"] < -3 * fit.errors[1]

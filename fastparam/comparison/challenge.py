@@ -24,7 +24,7 @@ from fastparam.comparison.separation import REPLICAS, Separation, Separations, c
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.geometry.voxels import VoxelBinning
 
-__all__ = ["DATA_SETS", "DataSet", "challenge_features", "challenge_separations", "data_set_of"]
+__all__ = ["DATA_SETS", "ChallengeReference", "DataSet", "challenge_features", "challenge_separations", "data_set_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,12 +64,124 @@ DATA_SETS = (
 )
 
 
+#: What the challenge's classifiers divide features by.
+_UNITS = {f"{what}_{axis}": 100.0 for what in ("EC", "width") for axis in ("eta", "phi", "r")}
+
+#: With more incident energies than this they are a spectrum.
+_MOST_POINTS = 30
+
+
 def data_set_of(binning: VoxelBinning) -> DataSet | None:
     """Return the data set that has this binning, or None."""
     for known in DATA_SETS:
         if binning.n_voxels == known.n_voxels and len(binning.layer_ids) == known.n_layers:
             return known
     return None
+
+
+class ChallengeReference:
+    """Full simulation as the challenge's histograms: their edges, and in which bins its showers are.
+
+    Everything that candidates are compared with, so that the moments need not be kept.
+
+    Parameters
+    ----------
+    moments, sample : LayerMoments, VoxelSample
+        The moments of the very sample, with `threshold`.
+    threshold : float
+        In MeV of the sample, before `scale`.
+    data_set : DataSet, optional
+        Default: by `data_set_of`. Other binnings get the ranges of data set 1.
+    scale : float
+        What visible energies are multiplied with to be comparable with incident ones.
+    """
+
+    def __init__(
+        self, moments: LayerMoments, sample: VoxelSample, *, threshold: float, data_set: DataSet | None = None,
+        scale: float = 1.0,
+    ) -> None:  # fmt: skip
+        self._known = data_set or data_set_of(sample.binning)
+        self._threshold, self._scale = threshold, scale
+        self._edges: dict[str, Floats] = {}
+        for name, layer, full in _columns(moments, sample, scale):
+            title = name if layer is None else f"{name}_{layer}"
+            self._edges[title] = _edges(name, layer, full, threshold * scale, self._known)
+        top = float(sample.value.max(initial=threshold)) * scale
+        self._spectrum_edges = np.logspace(np.log10(threshold * scale), np.log10(top), 50)
+        self._filled = self._fill(moments, sample)
+
+    def separations(
+        self, moments: LayerMoments, sample: VoxelSample, *, seed: int = 1, replicas: int = REPLICAS
+    ) -> tuple[Separations, tuple[Separation, ...]]:
+        """Compute the separation power of every histogram for a candidate.
+
+        Parameters
+        ----------
+        moments, sample : LayerMoments, VoxelSample
+            Of the candidate.
+        seed, replicas : int
+            Of the bootstrap.
+
+        Returns
+        -------
+        all energies : Separations
+            One per histogram, 29, 45 or 361 in the data sets, and last that of all voxels, which is not part of the
+            mean. `raw` is the challenge's number; `value` has the expected floor subtracted.
+        per energy : tuple of Separation
+            E_tot for each incident energy, where these are points.
+        """
+        both = self._filled, self._fill(moments, sample)
+        strata = strata_of(both[0].energy, both[1].energy)
+        widest = max(len(edges) for edges in self._edges.values()) - 1
+        options = {"replicas": replicas, "seed": seed}
+        shares = [resampled_shares(f.codes, strata[i], widest, side=i, **options) for i, f in enumerate(both)]
+        found = combine(list(self._edges), *shares)
+        n_bins = len(self._spectrum_edges) - 1
+        spectra = [resampled_shares(f.spectrum, strata[i], n_bins, side=i, **options) for i, f in enumerate(both)]
+        voxels = combine(["voxel_energy"], *spectra).features
+        points = self._per_energy(both, options)
+        return Separations((*found.features, *voxels), found.mean), points
+
+    def _fill(self, moments: LayerMoments, sample: VoxelSample) -> _Filled:
+        codes = np.stack(
+            [
+                _bins(x, edges)
+                for (_, _, x), edges in zip(
+                    _columns(moments, sample, self._scale), self._edges.values(), strict=True
+                )
+            ]
+        )  # fmt: skip
+        spectrum = _spectrum(sample, self._spectrum_edges, self._threshold, self._scale)
+        return _Filled(codes, spectrum, sample.energy, moments.total * self._scale / sample.energy)
+
+    def _per_energy(self, both: tuple[_Filled, _Filled], options: dict[str, int]) -> tuple[Separation, ...]:
+        """Separate E_tot at each incident energy."""
+        points = np.unique(both[0].energy)
+        if (self._known is not None and not self._known.points) or len(points) > _MOST_POINTS:
+            return ()
+        found: list[Separation] = []
+        for energy in points:
+            narrow = self._known is not None and energy >= self._known.narrow_from
+            edges = np.linspace(0.9, 1.1, 21) if narrow else np.linspace(0.4, 1.4, 21)
+            shares = []
+            for side, filled in enumerate(both):
+                code = _bins(filled.share[np.isclose(filled.energy, energy, rtol=1e-4)], edges)
+                shares.append(
+                    resampled_shares(code[None], np.zeros(len(code), dtype=np.int64), 20, side=side, **options)
+                )  # fmt: skip
+            if all(s.share.shape[1] for s in shares):
+                found += combine([f"E_tot_{energy:.6g}_MeV"], *shares).features
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """Bins of n showers in all F histograms."""
+
+    codes: npt.NDArray[np.uint8]  # (F, n)
+    spectrum: npt.NDArray[np.uint16]  # (n, B)
+    energy: Floats  # (n,)
+    share: Floats  # (n,), total over incident energy
 
 
 def challenge_separations(
@@ -82,75 +194,30 @@ def challenge_separations(
     seed: int = 1,
     replicas: int = REPLICAS,
 ) -> tuple[Separations, tuple[Separation, ...]]:
-    """Compute the separation power of every histogram.
-
-    Parameters
-    ----------
-    reference, candidate : (LayerMoments, VoxelSample)
-        The moments of the very sample, with `threshold`.
-    threshold : float
-        In MeV of the sample, before `scale`.
-    data_set : DataSet, optional
-        Default: by `data_set_of`. Other binnings get the ranges of data set 1.
-    scale : float
-        What visible energies are multiplied with to be comparable with incident ones.
-    seed, replicas : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    all energies : Separations
-        One per histogram, 29, 45 or 361 in the data sets, and last that of all voxels, which is not part of the mean.
-        `raw` is the challenge's number; `value` has the expected floor subtracted.
-    per energy : tuple of Separation
-        E_tot for each incident energy, where these are points.
-    """
-    known = data_set or data_set_of(reference[1].binning)
-    strata = strata_of(reference[1].energy, candidate[1].energy)
-    names: list[str] = []
-    codes: tuple[list[npt.NDArray[np.uint8]], ...] = ([], [])
-    widest = 1
-    pairs = zip(_columns(*reference, scale), _columns(*candidate, scale), strict=True)
-    for (name, layer, full), (_, _, other) in pairs:
-        edges = _edges(name, layer, full, threshold * scale, known)
-        names.append(name if layer is None else f"{name}_{layer}")
-        widest = max(widest, len(edges) - 1)
-        for side, x in enumerate((full, other)):
-            codes[side].append(_bins(x, edges))
-    shares = [resampled_shares(np.stack(codes[side]), strata[side], widest, replicas, seed, side) for side in (0, 1)]
-    found = combine(names, *shares)
-
-    top = float(reference[1].value.max(initial=threshold)) * scale
-    edges = np.logspace(np.log10(threshold * scale), np.log10(top), 50)
-    spectra = [
-        resampled_shares(_spectrum(sample, edges, threshold, scale), strata[side], len(edges) - 1, replicas, seed, side)
-        for side, (_, sample) in enumerate((reference, candidate))
-    ]
-    voxels = combine(["voxel_energy"], *spectra).features
-    return Separations((*found.features, *voxels), found.mean), _per_energy(
-        reference, candidate, known, scale, seed, replicas
-    )
+    """Compute the separation power of every histogram of two samples; see `ChallengeReference`."""
+    full = ChallengeReference(*reference, threshold=threshold, data_set=data_set, scale=scale)
+    return full.separations(*candidate, seed=seed, replicas=replicas)
 
 
 def challenge_features(
     moments: LayerMoments, sample: VoxelSample, scale: float = 1.0, most: int | None = None
-) -> Floats:
-    """Return the high-level features of the challenge's classifier, which FPD and KPD use, shape (n, D).
+) -> npt.NDArray[np.float32]:
+    """Return the high-level features of the challenge's classifier, which FPD and KPD use, float32 (n, D).
 
     log10 of the incident energy and of every layer's, centres and widths in eta and phi / 100 where there are parts in
     alpha, log10 of the total, sparsity, centre and width in r / 100: 30, 46, 362 and 362 in the four data sets. Of the
     first `most` showers, by default all.
     """
-    table: dict[str, list[Floats]] = {}
+    table: dict[str, list[npt.NDArray[np.float32]]] = {}
     for name, _, x in _columns(moments, sample, scale):
-        table.setdefault(name, []).append(x[:most].copy())  # a copy, so that the whole table can go
-    columns = [np.log10(sample.energy[:most])]
-    columns += [np.log10(x + 1e-8) for x in table["E_layer"]]
+        part = np.log10(x[:most] + 1e-8) if name == "E_layer" else x[:most] / _UNITS.get(name, 1.0)
+        table.setdefault(name, []).append(part.astype(np.float32))
+    columns = [np.log10(sample.energy[:most]).astype(np.float32), *table["E_layer"]]
     for name in ("EC_eta", "EC_phi", "width_eta", "width_phi"):
-        columns += [x / 100.0 for x in table.get(name, [])]
-    columns.append(np.log10(moments.total[:most] * scale + 1e-8))
-    columns += table["sparsity"]
-    columns += [x / 100.0 for name in ("EC_r", "width_r") for x in table[name]]
+        columns += table.get(name, [])
+    columns.append(np.log10(moments.total[:most] * scale + 1e-8).astype(np.float32))
+    for name in ("sparsity", "EC_r", "width_r"):
+        columns += table[name]
     return np.stack(columns, axis=1)
 
 
@@ -217,31 +284,3 @@ def _fill_spectrum(offsets: Any, value: Any, edges: Any, threshold: float, scale
                 continue
             b = min(np.searchsorted(edges, e, side="right") - 1, last - 1)
             content[i, b] += 1
-
-
-def _per_energy(
-    reference: tuple[LayerMoments, VoxelSample],
-    candidate: tuple[LayerMoments, VoxelSample],
-    known: DataSet | None,
-    scale: float,
-    seed: int,
-    replicas: int,
-) -> tuple[Separation, ...]:
-    """Separate E_tot at each incident energy."""
-    full, other = reference[1].energy, candidate[1].energy
-    points = np.unique(full)
-    if (known is not None and not known.points) or len(points) > 30:
-        return ()
-    found: list[Separation] = []
-    for energy in points:
-        narrow = known is not None and energy >= known.narrow_from
-        edges = np.linspace(0.9, 1.1, 21) if narrow else np.linspace(0.4, 1.4, 21)
-        shares = []
-        for side, (moments, _) in enumerate((reference, candidate)):
-            chosen = np.isclose((full, other)[side], energy, rtol=1e-4)
-            code = _bins(moments.total[chosen] * scale / (full, other)[side][chosen], edges)
-            stratum = np.zeros(len(code), dtype=np.int64)
-            shares.append(resampled_shares(code[None], stratum, 20, replicas, seed, side))
-        if all(s.share.shape[1] for s in shares):
-            found += combine([f"E_tot_{energy:.6g}_MeV"], *shares).features
-    return tuple(found)

@@ -25,12 +25,13 @@ from fastparam.comparison.extras import modulation_distributions, modulation_met
 from fastparam.comparison.judge_voxels import judge_voxels
 from fastparam.comparison.measurement import Measurement, measure
 from fastparam.comparison.metric import Metric
-from fastparam.comparison.points import MIN_SHOWERS, Point, find_points, require_same_energies
+from fastparam.comparison.points import MIN_SHOWERS, Point, copies_of, find_points, require_same_energies
 from fastparam.comparison.sample import Layout, Sample, depth_groups
 from fastparam.comparison.verdict import DEFAULT_LIMITS, Limit
 from fastparam.comparison.voxel_files import is_voxel_file
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.errors import InputError, UsageError
+from fastparam.generate.files import ShowerFile
 from fastparam.geometry.voxels import VoxelBinning
 from fastparam.hits.voxelise import voxelise
 from fastparam.particles import Particles
@@ -60,7 +61,7 @@ def compare(
     geometry: str | Path | Geometry | None = None,
     rows: Rows = "all",
     seed: int = 1,
-    repeat: int = 5,
+    repeat: int | None = None,
     names: Sequence[str] | None = None,
     limits: Sequence[Limit] = DEFAULT_LIMITS,
     training: str | Path | None = None,
@@ -83,8 +84,8 @@ def compare(
         Rows of the reference to use.
     seed : int
         Of the sampled showers and of the bootstrap.
-    repeat : int
-        Showers sampled per shower of the reference.
+    repeat : int, optional
+        Showers sampled per shower of the reference; default 5, fewer (at least 1) for more than 20 000 of them.
     names : sequence of str, optional
         Of the candidates in the report; default their file names or kinds.
     limits : sequence of Limit
@@ -109,7 +110,7 @@ def compare(
     """
     if not candidates:
         raise UsageError("nothing to compare: give at least one candidate beside the reference")
-    if repeat < 1:
+    if repeat is not None and repeat < 1:
         raise UsageError(f"repeat: found {repeat}; expected at least 1")
     if rows not in ("all", "even", "odd"):
         raise UsageError(f"rows: unknown '{rows}'; expected all, even or odd")
@@ -135,6 +136,7 @@ def compare(
     voxels: dict[str, dict[str, VoxelSample]] = {}
     about: dict[str, tuple[str, float | None]] = {}
     timed: list[Metric] = []
+    copies = copies_of(len(full)) if repeat is None else repeat
     for name, thing in zip(called, loaded, strict=True):
         duration = None
         collector = keep.collector()
@@ -142,9 +144,14 @@ def compare(
             summaries[name] = thing
         elif isinstance(thing, Path):
             summaries[name] = _summarise_any(detector, thing, full, report, collector)
+        elif isinstance(thing, ShowerFile):  # its own particles, once each
+            summaries[name], _ = simulate(
+                detector, thing, thing.particles, full.binning, seed=seed, repeat=1, collector=collector,
+                progress=partial(report, f"read {name}"),
+            )  # fmt: skip
         else:
             summaries[name], duration = simulate(
-                detector, thing, full.particles, full.binning, seed=seed, repeat=repeat, collector=collector,
+                detector, thing, full.particles, full.binning, seed=seed, repeat=copies, collector=collector,
                 progress=partial(report, f"sample {name}"),
             )  # fmt: skip
             if not quick:
@@ -168,7 +175,7 @@ def compare(
         seed=seed,
         reference_name="summary" if isinstance(reference, Summary) else Path(reference).name,
         about=about,
-        provenance={"rows": rows, "sampled showers per reference shower": str(repeat)} | judged.notes,
+        provenance={"rows": rows, "sampled showers per reference shower": str(copies)} | judged.notes,
         progress=lambda fraction: report("measure", fraction),
     )
     modulated = modulation_metrics(detector, full, summaries, found.points)
@@ -553,7 +560,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _description(thing: Any) -> str:
-    if isinstance(thing, Path):
+    if isinstance(thing, Path | ShowerFile):
         return "file of showers"
     return "summary of showers" if isinstance(thing, Summary) else f"generator: {type(thing).__name__}"
 

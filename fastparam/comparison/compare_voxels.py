@@ -7,7 +7,7 @@ no radii inside a ring and no numbers of hits.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,15 @@ from fastparam.comparison.extras import timing_metrics
 from fastparam.comparison.judge_voxels import judge_voxels
 from fastparam.comparison.measurement import Measurement, measure
 from fastparam.comparison.metric import Metric
-from fastparam.comparison.points import MIN_SHOWERS, Point, find_points, require_same_energies
-from fastparam.comparison.pooled import threshold_of
+from fastparam.comparison.points import MIN_SHOWERS, Point, copies_of, find_points, require_same_energies
+from fastparam.comparison.pooled import SEARCHED, threshold_of
+from fastparam.comparison.spectra import require_same_spectra
 from fastparam.comparison.verdict import Limit
-from fastparam.comparison.voxel_files import VoxelFile, is_voxel_file, read_voxel_file, regions_of
+from fastparam.comparison.voxel_files import VoxelShowers, is_voxel_file, read_voxel_file, regions_of
 from fastparam.comparison.voxel_point import VoxelLayout, VoxelPoint
-from fastparam.comparison.voxels import VoxelSample, concatenate_voxels
+from fastparam.comparison.voxels import VoxelBuilder, VoxelSample
 from fastparam.errors import InputError, UsageError
+from fastparam.generate.files import ShowerFile
 from fastparam.geometry.load import load_geometry
 from fastparam.particles import Particles
 
@@ -46,7 +48,7 @@ def compare_voxels(
     geometry: str | Path | Geometry | None,
     rows: Literal["all", "even", "odd"],
     seed: int,
-    repeat: int,
+    repeat: int | None,
     limits: Sequence[Limit],
     training: str | Path | None,
     quick: bool,
@@ -67,22 +69,29 @@ def compare_voxels(
         detector = load_geometry(geometry) if isinstance(geometry, str | Path) else geometry
     regions = regions_of(Path(str(geometry)) if detector is None else detector)
 
-    progress(f"read {reference.name}", 0.0)
-    full = read_voxel_file(reference, regions, rows=rows)
-    progress(f"read {reference.name}", 1.0)
+    full = read_voxel_file(reference, regions, rows=rows, progress=partial(progress, f"read {reference.name}"))
+    points, _ = find_points(full.particles)
+    copies = copies_of(len(full.particles)) if repeat is None else repeat
     samples: dict[str, tuple[VoxelSample, Particles]] = {}
     about: dict[str, tuple[str, float | None]] = {}
     notes = list(full.notes)
     timed: list[Metric] = []
     for name, thing in candidates.items():
         if isinstance(thing, Path):
-            samples[name], more = _read(thing, full, regions, detector)
+            samples[name], more = _read(
+                thing, full, points, regions, detector, name, partial(progress, f"read {thing.name}")
+            )
             notes += more
+            about[name] = ("file of showers", None)
+        elif isinstance(thing, ShowerFile):
+            report = partial(progress, f"read {name}")
+            sample, _ = _generate(thing, thing.particles, full.sample, seed, 1, report)
+            samples[name] = sample, thing.particles
             about[name] = ("file of showers", None)
         elif hasattr(thing, "generate"):
             particles = _particles(full, detector or thing.geometry)
-            sample, ms = _generate(thing, particles, full.sample, seed, repeat, partial(progress, f"sample {name}"))
-            samples[name] = sample, particles.take(np.tile(np.arange(len(particles)), repeat))
+            sample, ms = _generate(thing, particles, full.sample, seed, copies, partial(progress, f"sample {name}"))
+            samples[name] = sample, particles.take(np.tile(np.arange(len(particles)), copies))
             about[name] = (f"generator: {type(thing).__name__}", ms)
             if not quick:
                 timed += timing_metrics(thing, particles, name, seed)
@@ -90,9 +99,9 @@ def compare_voxels(
             raise UsageError(f"candidate '{name}': a summary has no voxels to compare with those of {reference}")
     lent = None
     if training is not None:
-        lent = read_voxel_file(Path(training), regions).sample
+        lent = read_voxel_file(Path(training), regions, most=SEARCHED).sample
     elif rows != "all" and not quick:
-        lent = read_voxel_file(reference, regions, rows="odd" if rows == "even" else "even").sample
+        lent = read_voxel_file(reference, regions, rows="odd" if rows == "even" else "even", most=SEARCHED).sample
     found = compare_voxel_samples(
         full.sample,
         full.particles,
@@ -104,7 +113,13 @@ def compare_voxels(
         reference_name=reference.name,
         detector=Path(str(geometry)).stem if detector is None else detector.name,
         about=about,
-        provenance={"rows": rows, **{f"read {i + 1}": note for i, note in enumerate(notes)}},
+        provenance={"rows": rows}
+        | (
+            {"sampled showers per reference shower": str(copies)}
+            if any(a[1] is not None for a in about.values())
+            else {}
+        )
+        | {f"read {i + 1}": note for i, note in enumerate(notes)},
         progress=progress,
     )
     return replace(found, metrics=found.metrics + tuple(timed))
@@ -225,27 +240,46 @@ def _member(points: Sequence[Point], group: str, particles: Particles) -> Any:
 
 
 def _read(
-    path: Path, full: VoxelFile, regions: Sequence[Any], detector: Geometry | None
+    path: Path,
+    full: VoxelShowers,
+    points: Sequence[Point],
+    regions: Sequence[Any],
+    detector: Geometry | None,
+    name: str,
+    progress: Callable[[float], None],
 ) -> tuple[tuple[VoxelSample, Particles], tuple[str, ...]]:
     """Read a candidate's file, of voxels or of hits that are cut into the reference's voxels."""
-    pdg = int(full.particles.pdg[0])
+
+    def wanted(particles: Particles) -> Any:
+        # Before gigabytes are read; and what no point compares is never kept.
+        require_same_spectra(points, full.particles, particles, name)
+        inside = np.logical_or.reduce([point.select(particles) for point in points])
+        outside.append(int(np.count_nonzero(~inside)))
+        return inside
+
+    outside: list[int] = []
     if is_voxel_file(path):
-        file = read_voxel_file(path, regions, pdg=pdg)
-        return (file.sample, file.particles), file.notes
+        file = read_voxel_file(
+            path, regions, pdg=int(full.particles.pdg[0]), keep=wanted if points else None, progress=progress
+        )
+        beyond = f"{path.name}: {sum(outside)} showers beyond the energies of the reference are not compared"
+        return (file.sample, file.particles), file.notes + ((beyond,) if sum(outside) else ())
     if detector is None:
         raise UsageError(f"{path}: hits can only be cut into voxels of a detector; give its geometry.yaml (--geometry)")
     from fastparam.hits.batches import iterate_file
     from fastparam.hits.voxelise import voxelise
 
-    parts, particles = [], []
+    builder, particles = VoxelBuilder(full.sample.binning), []
     for batch in iterate_file(path, detector):
         voxels, _ = voxelise(detector, batch.particles, batch.hits, full.sample.binning)
-        parts.append(VoxelSample.from_dense(voxels, batch.particles.energy, full.sample.binning))
+        builder.add(voxels, batch.particles.energy)
         particles.append(batch.particles)
-    return (concatenate_voxels(parts), Particles.concatenate(particles)), ()
+    joined = Particles.concatenate(particles)
+    require_same_spectra(points, full.particles, joined, name)
+    return (builder.finish(), joined), ()
 
 
-def _particles(full: VoxelFile, detector: Geometry) -> Particles:
+def _particles(full: VoxelShowers, detector: Geometry) -> Particles:
     """Return the reference's own particles as a generator can simulate them."""
     if full.directed:
         return full.particles
@@ -267,7 +301,7 @@ def _generate(
 ) -> tuple[VoxelSample, float]:
     n = len(particles)
     generator.generate(particles.take(slice(0, 1)).with_index([0]), seed=seed)
-    parts, spent = [], 0.0
+    builder, spent = VoxelBuilder(reference.binning), 0.0
     for copy in range(repeat):
         for low in range(0, n, _BATCH):
             rows = np.arange(low, min(low + _BATCH, n), dtype=np.int64)
@@ -275,6 +309,6 @@ def _generate(
             start = time.perf_counter()
             showers = generator.generate(wanted, seed=seed)
             spent += time.perf_counter() - start
-            parts.append(VoxelSample.from_dense(showers.voxels(reference.binning), wanted.energy, reference.binning))
+            builder.add(showers.voxels(reference.binning), wanted.energy)
             progress((copy * n + int(rows[-1]) + 1) / (repeat * n))
-    return concatenate_voxels(parts), 1000.0 * spent / (repeat * n)
+    return builder.finish(), 1000.0 * spent / (repeat * n)

@@ -40,9 +40,9 @@ class Wasserstein:
     floor_error: Floats
 
 
-def normalised(reference: Floats, candidate: Floats) -> tuple[Floats, Floats]:
+def normalised(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> tuple[Floats, Floats]:
     """Divide both samples by the largest absolute value of each feature of the reference; 1 in place of 0."""
-    largest = np.abs(reference).max(axis=0)
+    largest = np.maximum(reference.max(axis=0), -reference.min(axis=0))
     largest = np.where(largest == 0, 1.0, largest)
     return reference / largest, candidate / largest
 
@@ -57,8 +57,8 @@ def frechet(mean_1: Floats, cov_1: Floats, mean_2: Floats, cov_2: Floats) -> flo
 
 
 def fpd(
-    reference: Floats,
-    candidate: Floats,
+    reference: npt.NDArray[Any],
+    candidate: npt.NDArray[Any],
     *,
     min_samples: int = 20_000,
     max_samples: int = 50_000,
@@ -70,7 +70,8 @@ def fpd(
 
     Parameters
     ----------
-    reference, candidate : float64 arrays (n, D), (m, D)
+    reference, candidate : float arrays (n, D), (m, D)
+        Covariances are taken in double precision, whatever they are kept in.
     min_samples, max_samples : int
         Range of sample sizes N, equidistant in 1/N; the challenge takes 10 000 to 50 000.
     batches : int
@@ -99,25 +100,31 @@ def fpd(
 
 
 def kpd(
-    reference: Floats, candidate: Floats, *, batches: int = 10, batch_size: int = 5000, seed: int = 42
+    reference: npt.NDArray[Any],
+    candidate: npt.NDArray[Any],
+    *,
+    batches: int = 10,
+    batch_size: int = 5000,
+    seed: int = 42,
 ) -> tuple[float, float]:
     """Return the kernel physics distance, the median over batches, and half the central 68 % of their spread.
 
     Parameters
     ----------
-    reference, candidate : float64 arrays (n, D), (m, D)
+    reference, candidate : float arrays (n, D), (m, D)
     batches, batch_size : int
         Batches drawn with replacement.
     seed : int
     """
     x, y = normalised(reference, candidate)
     rng = np.random.default_rng(seed)
-    values = [
-        kernel_distance(x[rng.integers(0, len(x), batch_size)], y[rng.integers(0, len(y), batch_size)])
-        for _ in range(batches)
-    ]
+    values = [kernel_distance(_drawn(x, rng, batch_size), _drawn(y, rng, batch_size)) for _ in range(batches)]
     low, high = np.percentile(values, [16.275, 83.725])
     return float(np.median(values)), float(0.5 * (high - low))
+
+
+def _drawn(x: npt.NDArray[Any], rng: np.random.Generator, n: int) -> Floats:
+    return np.asarray(x[rng.integers(0, len(x), n)], dtype=np.float64)
 
 
 def kernel_distance(x: Floats, y: Floats) -> float:
@@ -175,12 +182,12 @@ def _distance(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.abs(np.sort(x, axis=0) - np.sort(y, axis=0)).mean(axis=0))
 
 
-def _gaussian(x: Floats, drawn: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _gaussian(x: npt.NDArray[Any], drawn: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return mean and covariance of rows drawn with replacement; a row drawn three times is read once, with weight."""
     counts = np.bincount(drawn, minlength=len(x))
     rows = np.flatnonzero(counts)
     weight = counts[rows].astype(np.float64)
-    chosen = x[rows]
+    chosen = x[rows].astype(np.float64)
     mean = (weight @ chosen) / len(drawn)
     chosen -= mean
     chosen *= np.sqrt(weight)[:, None]

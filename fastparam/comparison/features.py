@@ -7,6 +7,7 @@ layers, depth; and the spectrum of voxel energies. Marginals only: what links th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,35 +99,49 @@ def features_of(sample: VoxelSample, *, threshold: float) -> FeatureTable:
 def features_of_moments(moments: LayerMoments, energy: Floats, binning: VoxelBinning) -> FeatureTable:
     """Compute the features from moments that were collected already."""
     ids = binning.layer_ids
-    columns: dict[str, Floats] = {"E_tot": moments.total / energy}
-    share = moments.energy / energy[:, None]
-    occupancy = moments.hit / moments.n_voxels
-    centre, width = [moments.centre(c) for c in range(3)], [moments.width(c) for c in range(2)]
-    for k, layer in enumerate(ids):
-        columns[f"E_{layer}"] = share[:, k]
-        columns[f"mean_r_{layer}"] = centre[2][:, k]
-        columns[f"occupancy_{layer}"] = occupancy[:, k]
-        if binning.n_alpha[k] > 1:
-            for c, axis in enumerate(("eta", "phi")):
-                columns[f"centre_{axis}_{layer}"] = centre[c][:, k]
-                columns[f"width_{axis}_{layer}"] = width[c][:, k]
-    columns["occupancy"] = moments.hit.sum(axis=1) / binning.n_voxels
-    spectra, names = moments.spectrum, ["spectrum"]
+    names = _scalar_names(binning)
+    values = np.empty((len(energy), len(names)), dtype=np.float32)
+    for (name, column), f in zip(_scalars(moments, energy, binning), range(len(names)), strict=True):
+        assert name == names[f]
+        values[:, f] = column
+    spectra, spectrum_names = moments.spectrum, ["spectrum"]
     if len(ids) > MANY_LAYERS:
-        # Depth in numbers of layers: a voxel-only sample knows nothing else.
-        number = np.arange(len(ids), dtype=np.float64)
-        total = np.where(moments.total > 0, moments.total, 1.0)
-        depth = moments.energy @ number / total
-        columns["depth_mean"] = depth
-        columns["depth_width"] = np.sqrt(np.maximum(moments.energy @ number**2 / total - depth**2, 0.0))
         spectra = spectra.sum(axis=1, keepdims=True, dtype=np.uint16)
     elif spectra.shape[1] == len(ids) > 1:
-        names += [f"spectrum_{layer}" for layer in ids]
+        spectrum_names += [f"spectrum_{layer}" for layer in ids]
         spectra = np.concatenate([spectra.sum(axis=1, keepdims=True, dtype=np.uint16), spectra], axis=1)
     return FeatureTable(
-        energy=energy,
-        names=tuple(columns),
-        values=np.stack(list(columns.values()), axis=1, dtype=np.float32, casting="same_kind"),
-        spectrum_names=tuple(names),
-        spectra=spectra,
+        energy=energy, names=tuple(names), values=values, spectrum_names=tuple(spectrum_names), spectra=spectra
     )
+
+
+def _scalar_names(binning: VoxelBinning) -> list[str]:
+    k = len(binning.layer_ids)
+    none = LayerMoments(
+        energy=np.zeros((0, k)), first=np.zeros((0, k, 3)), second=np.zeros((0, k, 3)),
+        hit=np.zeros((0, k), dtype=np.int32), n_voxels=np.diff(binning.first),
+        spectrum=np.zeros((0, 1, 1), dtype=np.uint16),
+    )  # fmt: skip
+    return [name for name, _ in _scalars(none, np.zeros(0), binning)]
+
+
+def _scalars(moments: LayerMoments, energy: Floats, binning: VoxelBinning) -> Iterator[tuple[str, Floats]]:
+    """Go through the scalar features one by one: of 100 000 showers all together take a gigabyte."""
+    yield "E_tot", moments.total / energy
+    centre, width = [moments.centre(c) for c in range(3)], [moments.width(c) for c in range(2)]
+    for k, layer in enumerate(binning.layer_ids):
+        yield f"E_{layer}", moments.energy[:, k] / energy
+        yield f"mean_r_{layer}", centre[2][:, k]
+        yield f"occupancy_{layer}", moments.hit[:, k] / moments.n_voxels[k]
+        if binning.n_alpha[k] > 1:
+            for c, axis in enumerate(("eta", "phi")):
+                yield f"centre_{axis}_{layer}", centre[c][:, k]
+                yield f"width_{axis}_{layer}", width[c][:, k]
+    yield "occupancy", moments.hit.sum(axis=1) / binning.n_voxels
+    if len(binning.layer_ids) > MANY_LAYERS:
+        # Depth in numbers of layers: a voxel-only sample knows nothing else.
+        number = np.arange(len(binning.layer_ids), dtype=np.float64)
+        total = np.where(moments.total > 0, moments.total, 1.0)
+        depth = moments.energy @ number / total
+        yield "depth_mean", depth
+        yield "depth_width", np.sqrt(np.maximum(moments.energy @ number**2 / total - depth**2, 0.0))

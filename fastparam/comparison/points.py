@@ -16,10 +16,13 @@ from fastparam.errors import InputError
 from fastparam.particles import Particles, particle_name
 from fastparam.summary import points as summary_points
 
-__all__ = ["MIN_SHOWERS", "Point", "find_points", "require_same_energies"]
+__all__ = ["MIN_SHOWERS", "Point", "copies_of", "find_points", "require_same_energies"]
 
 #: Fewer showers do not support an error by bootstrap; such energies are listed as left out.
 MIN_SHOWERS = 10
+
+#: Showers that a generator samples in all, for large references; at least one per particle.
+_SAMPLED = 100_000
 
 #: By how much, relative, the file of a candidate may have rounded the energies.
 _ROUNDING = 1e-4
@@ -105,6 +108,11 @@ def find_points(
                 else:
                     left_out.append(f"{point.group} at {point.label}: {count} showers, fewer than {MIN_SHOWERS}")
     return tuple(points), tuple(left_out)
+
+
+def copies_of(n: int) -> int:
+    """Return how often each of n particles is sampled by default: five times, less often if there are many."""
+    return max(1, min(5, _SAMPLED // max(n, 1)))
 
 
 def require_same_energies(point: Point, reference: Particles, candidate: Particles, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.comparison.challenge import challenge_features, challenge_separations, data_set_of
+from fastparam.comparison.challenge import ChallengeReference, challenge_features, data_set_of
 from fastparam.comparison.classifier import MAX_VOXELS, Auc, auc_high, auc_low
 from fastparam.comparison.distances import fpd, kpd, wasserstein
 from fastparam.comparison.distribution import Distribution, distribution
@@ -23,9 +23,7 @@ from fastparam.comparison.moments import LayerMoments, layer_moments
 from fastparam.comparison.separation import Separation, separations
 from fastparam.comparison.voxels import VoxelSample
 
-__all__ = ["MIN_SHOWERS", "PooledReference", "threshold_of"]
-
-Floats = npt.NDArray[np.float64]
+__all__ = ["MIN_SHOWERS", "SEARCHED", "PooledReference", "threshold_of"]
 
 #: Fewer showers than this do not support features in bins, classifiers or covariances.
 MIN_SHOWERS = 60
@@ -46,7 +44,7 @@ _FEW_DRAWS = 3
 
 #: Showers of each sample that FPD, KPD and the search for near-duplicates see at most.
 _MEASURED = 50_000
-_SEARCHED = 20_000
+SEARCHED = 20_000
 
 #: Share of a sample's energy in voxels below its threshold, where nothing else sets one.
 _BELOW = 5e-4
@@ -87,6 +85,10 @@ class _Prepared:
     @cached_property
     def table(self) -> FeatureTable:
         return features_of_moments(self.moments, self.sample.energy, self.sample.binning)
+
+    def forget_moments(self) -> None:
+        """Free what takes most memory beside the voxels; it would be collected again if asked for."""
+        self.__dict__.pop("moments", None)
 
 
 class PooledReference:
@@ -133,13 +135,32 @@ class PooledReference:
 
         `quick` leaves out classifiers, FPD and KPD.
         """
+        self._keep_what_is_needed(quick=quick)
         other = _Prepared(candidate, self.threshold)
         found = self._separations(other) + self._challenge(other) + self._wasserstein(other)
+        features = None if quick else challenge_features(other.moments, candidate, self.scale, most=_MEASURED)
+        other.forget_moments()
+        if features is not None:
+            found += self._distances(features)
+            del features
+            found += self._classifiers(other)
         found += self._duplicates(candidate)
-        if not quick:
-            found += self._classifiers(other) + self._distances(other)
         metrics = [Metric(candidate=name, group=self.group, **m) for m in found]
         return metrics, self._distributions(metrics, other, name)
+
+    def _keep_what_is_needed(self, *, quick: bool) -> None:
+        """Compute what every candidate is compared with, then let go of the reference's moments."""
+        _ = self.full.table, self._challenge_reference
+        if not quick:
+            _ = self._challenge_features
+        self.full.forget_moments()
+
+    @cached_property
+    def _challenge_reference(self) -> ChallengeReference:
+        full = self.full
+        return ChallengeReference(
+            full.moments, full.sample, threshold=self.threshold, data_set=self.data_set, scale=self.scale
+        )
 
     def _distributions(self, metrics: list[Metric], other: _Prepared, name: str) -> list[Distribution]:
         pulls = {m.name.removeprefix("separation_"): m.pull for m in metrics if m.name.startswith("separation_")}
@@ -158,11 +179,9 @@ class PooledReference:
         ]
 
     def _challenge(self, other: _Prepared) -> list[dict[str, Any]]:
-        both = [(p.moments, p.sample) for p in (self.full, other)]
-        s, points = challenge_separations(
-            both[0], both[1], threshold=self.threshold, data_set=self.data_set, scale=self.scale, seed=self.seed,
-            replicas=min(self.replicas, 50),
-        )  # fmt: skip
+        s, points = self._challenge_reference.separations(
+            other.moments, other.sample, seed=self.seed, replicas=min(self.replicas, 50)
+        )
         note = "" if self.data_set else f"visible energies times {self.scale:.4g}; ranges of data set 1"
         title = "challenge's separation"
         rows = [_challenge_row("challenge_separation", s.mean, HEADLINES["challenge_separation"], note)]
@@ -235,9 +254,8 @@ class PooledReference:
         order = np.lexsort([rng.random(len(sample)), sample.energy])
         return np.sort(order[0::2][: len(sample) // 2]), np.sort(order[1::2])
 
-    def _distances(self, other: _Prepared) -> list[dict[str, Any]]:
+    def _distances(self, y: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
         x = self._challenge_features
-        y = challenge_features(other.moments, other.sample, self.scale, most=_MEASURED)
         a, b = self._halves
         a, b = (half[half < len(x)] for half in (a, b))
         rows = []
@@ -255,7 +273,7 @@ class PooledReference:
         return rows
 
     @cached_property
-    def _challenge_features(self) -> Floats:
+    def _challenge_features(self) -> npt.NDArray[np.float32]:
         return challenge_features(self.full.moments, self.full.sample, self.scale, most=_MEASURED)
 
     @cached_property
@@ -263,23 +281,23 @@ class PooledReference:
         return {}
 
     def _duplicates(self, candidate: VoxelSample) -> list[dict[str, Any]]:
-        candidate = candidate.take(slice(0, _SEARCHED))
+        candidate = candidate.take(slice(0, SEARCHED))
         own = duplicates_within(candidate, self.threshold)
         rows = [_duplicates("duplicates", own, self._own_duplicates, growth=own.n / max(self._own_duplicates.n, 1))]
         if self.training is not None:
-            met = duplicates_between(candidate, self.training.take(slice(0, _SEARCHED)), self.threshold)
+            met = duplicates_between(candidate, self.training.take(slice(0, SEARCHED)), self.threshold)
             rows.append(_duplicates("duplicates_training", met, self._training_duplicates, growth=1.0))
         return rows
 
     @cached_property
     def _own_duplicates(self) -> Duplicates:
-        return duplicates_within(self.full.sample.take(slice(0, _SEARCHED)), self.threshold)
+        return duplicates_within(self.full.sample.take(slice(0, SEARCHED)), self.threshold)
 
     @cached_property
     def _training_duplicates(self) -> Duplicates:
         assert self.training is not None
         return duplicates_between(
-            self.full.sample.take(slice(0, _SEARCHED)), self.training.take(slice(0, _SEARCHED)), self.threshold
+            self.full.sample.take(slice(0, SEARCHED)), self.training.take(slice(0, SEARCHED)), self.threshold
         )
 
     def _small(self, other: _Prepared, before: str = "") -> str:
@@ -302,7 +320,7 @@ def _challenge_row(name: str, s: Separation, title: str, note: str) -> dict[str,
     }  # fmt: skip
 
 
-def _fpd(x: Floats, y: Floats) -> tuple[float, float, str]:
+def _fpd(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> tuple[float, float, str]:
     n = min(len(x), len(y))
     batches = _FEW_DRAWS if x.shape[1] > _MANY_FEATURES else 20
     few = f"{batches} draws at each size, the challenge has 20" if batches < 20 else ""
@@ -313,7 +331,7 @@ def _fpd(x: Floats, y: Floats) -> tuple[float, float, str]:
     return (*fpd(x, y, min_samples=small, max_samples=max(n, small + 1), batches=batches), note)
 
 
-def _kpd(x: Floats, y: Floats) -> tuple[float, float, str]:
+def _kpd(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> tuple[float, float, str]:
     n = min(len(x), len(y))
     if n >= _CHALLENGE_SIZE:
         return (*kpd(x, y, batch_size=5000), "")

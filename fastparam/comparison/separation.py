@@ -16,9 +16,8 @@ before it is averaged.
 The bins are quantiles of the reference, so no extreme shower moves them; the outermost two are narrow and open, so
 nothing falls outside; and a value that repeats (an empty layer) is a bin of its own.
 
-Errors are those of a bootstrap of showers within strata. A naive one carries the noise twice, so its fluctuations are
-put on a difference shrunk to the size that S supports: k^2 = S' / (S + floor) with S' = S^3 / (S^2 + 4 var_0) where S
-is positive, so that an S within twice its scatter at no difference, variance var_0, counts less than one above it.
+S is a quadratic form of differences that fluctuate; `statistics.quadratic_error` says what its error is, from resamples
+of showers within strata: of the form itself without a difference, and of its slope at the difference that was found.
 
 Sources: F. Topsoe, IEEE Trans. Inf. Theory 46 (2000) 1602 (triangular discrimination); B. Efron, Ann. Statist. 7
 (1979) 1; F. E. Satterthwaite, Biometrics Bull. 2 (1946) 110 (significance of a sum of squares).
@@ -35,6 +34,7 @@ from scipy.stats import chi2, norm
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.comparison.features import FeatureTable
+from fastparam.comparison.statistics import quadratic_error
 from fastparam.errors import UsageError
 
 __all__ = [
@@ -179,7 +179,7 @@ def _with_mean(found: list[tuple[str, _Estimate]]) -> Separations:
         value=float(np.mean([e.value for e in estimates])),
         raw=float(np.mean([e.raw for e in estimates])),
         floor=float(np.mean([e.floor for e in estimates])),
-        replicas=np.mean([e.replicas for e in estimates], axis=0),
+        slope=np.mean([e.slope for e in estimates], axis=0),
         null=np.mean([e.null for e in estimates], axis=0),
         n_bins=len(estimates),
     )
@@ -324,7 +324,7 @@ class _Estimate:
     value: float
     raw: float
     floor: float
-    replicas: Floats  # (R,) resamples of the value
+    slope: Floats  # (R,) resamples of what the value changes by to first order
     null: Floats  # (R,) resamples of the value if there were no difference
     n_bins: int
 
@@ -343,11 +343,8 @@ def _estimate(p: Any, q: Any) -> _Estimate:
     value = raw - floor
     noise = ea - eb
     null = (weight * noise**2).sum(axis=1) - floor
-    spread = float(np.var(null, ddof=1))
-    true = max(value, 0.0) ** 3 / max(value**2 + 4.0 * spread, 1e-300)
-    shrink = np.sqrt(true / max(raw, 1e-300))
-    replicas = (weight * (shrink * (a - b) + noise) ** 2).sum(axis=1) - floor
-    return _Estimate(value, raw, floor, replicas, null, int(np.count_nonzero(total)))
+    slope = (2.0 * weight * (a - b) * noise).sum(axis=1)
+    return _Estimate(value, raw, floor, slope, null, int(np.count_nonzero(total)))
 
 
 def _finish(name: str, e: _Estimate) -> Separation:
@@ -360,7 +357,9 @@ def _finish(name: str, e: _Estimate) -> Separation:
         pull = max(float(norm.isf(max(p_value, 1e-300))), 0.0)
     else:
         pull = 0.0 if e.raw == 0 else np.inf
-    return Separation(name, e.value, float(np.std(e.replicas, ddof=1)), e.raw, e.floor, pull, e.n_bins)
+    return Separation(
+        name, e.value, quadratic_error(float(np.var(e.slope, ddof=1)), null), e.raw, e.floor, pull, e.n_bins
+    )
 
 
 def _scalar_shares(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2_contingency, ks_2samp
 
+from fastparam.comparison.points import Point
 from fastparam.errors import InputError
+from fastparam.particles import Particles
 
-__all__ = ["require_same_spectrum"]
+__all__ = ["require_same_spectra", "require_same_spectrum"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,6 +60,25 @@ def require_same_spectrum(reference: Floats, candidate: Floats, name: str, group
                 f"candidate '{name}', {group}: its showers are spread over the energies as {shares[1]} %, those of the"
                 f" reference as {shares[0]} %: the incident spectra differ; {advice}"
             )
+
+
+def require_same_spectra(points: Sequence[Point], reference: Particles, candidate: Particles, name: str) -> None:
+    """Refuse a candidate whose spectrum differs for any particle and slice; also one that has other energies beside.
+
+    Raises
+    ------
+    InputError
+        As `require_same_spectrum`, or if the candidate has no shower of a particle or slice.
+    """
+    for point in {p.group: p for p in points}.values():
+        whole = replace(point, low=0.0, high=np.inf)
+        full, other = (particles.energy[whole.select(particles)] for particles in (reference, candidate))
+        if not len(other):
+            raise InputError(
+                f"candidate '{name}' has no shower of {point.group}; give it the reference's own particles"
+                " (fastparam sample --like REFERENCE)"
+            )
+        require_same_spectrum(full, other, name, point.group)
 
 
 def _range(energy: Floats) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "family_limit",
     "half_width",
     "mean",
+    "quadratic_error",
     "quantile_radius",
     "ratio",
     "rms",
@@ -43,6 +44,9 @@ REPLICAS = 200
 
 #: Probability below minus one standard deviation of a Gaussian; the central 68 % lie between it and its complement.
 _LOWER = float(norm.cdf(-1.0))
+
+#: Of the variance of a squared distance at no difference: the least that an estimate of its variance may be.
+_LEAST = 2.0 / 3.0
 
 #: Probability that an equal candidate is called different by a whole family of numbers.
 _FALSE_ALARM = 0.01
@@ -240,6 +244,24 @@ def family_limit(n: int) -> float:
     return 2.0 if n <= 1 else float(norm.isf(_FALSE_ALARM / (2 * n)))
 
 
+def quadratic_error(slope: float, null: float) -> float:
+    """Return the standard error of a distance that is quadratic in a difference d, its statistical part subtracted.
+
+    A form d' W d of an estimate whose covariance is C has the variance 2 tr(WCWC) + 4 d' WCW d at the true d. The first
+    term is what fluctuates without a difference. The second one, taken at the estimated d, is too large by
+    4 tr(WCWC) on average, twice the first: so `slope` - `null` is unbiased at any d. Without a difference it fluctuates
+    much, and together with the distance; it is not let fall below two thirds of what is certain to be there.
+
+    Parameters
+    ----------
+    slope : float
+        Variance of the distance to first order, 4 d' WCW d at the estimated d.
+    null : float
+        Variance of the distance without a difference, 2 tr(WCWC).
+    """
+    return float(np.sqrt(max(slope - null, _LEAST * null)))
+
+
 @dataclass(frozen=True)
 class Distance:
     """Root mean square difference of two vectors of estimates, statistical part subtracted.
@@ -264,8 +286,7 @@ class Distance:
 def rms_distance(reference: Floats, candidate: Floats, training: Floats | None = None) -> Distance:
     """Compare two vectors of correlated estimates by one number.
 
-    The mean square D of the differences minus its statistical part is unbiased; its fluctuations are those of the
-    replicas around a difference shrunk to the size that D supports (a plain bootstrap would add the noise twice).
+    The mean square D of the differences minus its statistical part is unbiased; its error is that of `quadratic_error`.
     The significance refers the mean square to a scaled chi-square of the same mean and variance (Satterthwaite), since
     few or correlated entries are far from Gaussian.
 
@@ -283,9 +304,9 @@ def rms_distance(reference: Floats, candidate: Floats, training: Floats | None =
     statistical = float(np.mean(noise**2))
     square = float(np.mean(difference**2))
     net = square - statistical
-    shrink = np.sqrt(max(net, 0.0) / max(square, np.finfo(float).tiny))
-    spread = float(np.std(np.mean((shrink * difference + noise) ** 2, axis=1), ddof=1))
     null = float(np.var(np.mean(noise**2, axis=1), ddof=1))
+    slope = float(np.var(np.mean(2.0 * difference * noise, axis=1), ddof=1))
+    spread = quadratic_error(slope, null)
     value = float(np.sign(net) * np.sqrt(abs(net)))
     freedom = 2.0 * statistical**2 / null if null > 0 else np.inf
     p_value = float(chi2.sf(square * freedom / statistical, freedom)) if np.isfinite(freedom) else np.nan

@@ -17,7 +17,7 @@ from fastparam._numba import kernel
 from fastparam.errors import UsageError
 from fastparam.geometry.voxels import VoxelBinning
 
-__all__ = ["VoxelSample", "concatenate_voxels"]
+__all__ = ["VoxelBuilder", "VoxelSample", "concatenate_voxels"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -130,6 +130,39 @@ class VoxelSample:
         total = np.zeros(self.binning.n_voxels)
         _sum_voxels(self.number, self.value, total)
         return total
+
+
+class VoxelBuilder:
+    """Joins blocks of showers to one sample, in single precision, without holding any of them twice.
+
+    Parameters
+    ----------
+    binning : VoxelBinning
+    """
+
+    def __init__(self, binning: VoxelBinning) -> None:
+        self._binning = binning
+        self._energy: list[Floats] = []
+        self._counts: list[npt.NDArray[np.int64]] = []
+        self._number = np.empty(0, dtype=np.uint16 if binning.n_voxels < 2**16 else np.int32)
+        self._value = np.empty(0, dtype=np.float32)
+
+    def add(self, voxels: npt.NDArray[Any], energy: npt.NDArray[Any]) -> None:
+        """Append the showers of a matrix (n, n_voxels), as `VoxelSample.from_dense` takes them."""
+        part = VoxelSample.from_dense(np.asarray(voxels, dtype=np.float32), energy, self._binning)
+        start = len(self._value)
+        for whole, new in ((self._number, part.number), (self._value, part.value)):
+            # The memory grows where it is: nothing else refers to it yet.
+            whole.resize(start + len(new), refcheck=False)
+            whole[start:] = new
+        self._energy.append(part.energy)
+        self._counts.append(np.diff(part.offsets))
+
+    def finish(self) -> VoxelSample:
+        """Return the sample; the builder is of no use afterwards."""
+        counts = np.concatenate([np.zeros(1, dtype=np.int64), *self._counts])
+        energy = np.concatenate([np.empty(0), *self._energy])
+        return VoxelSample(self._binning, energy, np.cumsum(counts).astype(np.int64), self._number, self._value)
 
 
 def concatenate_voxels(parts: Sequence[VoxelSample]) -> VoxelSample:

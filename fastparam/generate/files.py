@@ -263,7 +263,7 @@ def _of_voxels(path: Path, options: dict[str, str], geometry: Geometry | None) -
         if not len(rows):
             return np.empty((0, binning.n_voxels))
         first, last = int(rows.min()), int(rows.max()) + 1
-        return file.read(first, last)[rows - first]
+        return file.read(first, last)[rows - first].astype(np.float64, copy=False)
 
     particles = _particles(file, geometry, pdg, eta)
     any_pdg = "pdg" not in file.columns and pdg is None

@@ -23,7 +23,7 @@ from fastparam.errors import InputError
 from fastparam.files import atomic_output
 from fastparam.geometry.load import dump_geometry
 from fastparam.geometry.voxels import VoxelBinning
-from fastparam.showers.voxelfile import VoxelFile, check_voxels
+from fastparam.showers.voxelfile import VoxelFile
 from fastparam.showers.writer import Writer
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def read_calochallenge(path: Path) -> VoxelFile:
                         f"{path}: has no data set '{name}'; expected incident_energies (N, 1) and showers (N, voxels),"
                         " as the CaloChallenge has them"
                     )
-            shape = file["showers"].shape
+            shape, chunk = file["showers"].shape, (file["showers"].chunks or (1,))[0]
             energy = np.asarray(file["incident_energies"][()], dtype=np.float64).reshape(-1)
             if len(shape) != 2 or len(energy) != shape[0]:
                 raise InputError(
@@ -150,20 +150,21 @@ def read_calochallenge(path: Path) -> VoxelFile:
         row = int(np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))[0])
         raise InputError(f"{path}: incident energy of shower {row} is {energy[row]:g} MeV; expected a positive number")
 
-    def read(start: int, stop: int) -> npt.NDArray[np.float64]:
+    def rows(start: int, stop: int) -> npt.NDArray[Any]:
         try:
             with h5py.File(path, "r") as opened:
-                voxels = np.asarray(opened["showers"][start:stop], dtype=np.float64)
-        except (OSError, ValueError, RuntimeError) as error:
+                voxels = np.asarray(opened["showers"][start:stop])
+                return voxels if voxels.dtype == np.float32 else voxels.astype(np.float64)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(f"{path}: rows {start} to {stop - 1} cannot be read ({error}); copy it again") from error
-        return check_voxels(path, voxels, start)
 
     binning = texts["binning"]
     return VoxelFile(
-        path, energy, int(shape[1]), read, columns,
+        path, energy, int(shape[1]), rows, columns,
         VoxelBinning.from_json(json.loads(binning)) if binning else None,
         texts["geometry"] or None,
         json.loads(texts["provenance"]) if texts["provenance"] else {},
+        chunk, ("order of the CaloChallenge by definition: alpha outside, r inside",),
     )  # fmt: skip
 
 

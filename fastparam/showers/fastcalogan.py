@@ -29,18 +29,25 @@ from fastparam.geometry.binning_xml import read_binning_xml, write_binning_xml
 from fastparam.geometry.schema import BinningRegion
 from fastparam.geometry.voxels import VoxelBinning
 from fastparam.particles import MASSES
-from fastparam.showers.voxelfile import VoxelFile, check_voxels
+from fastparam.showers.voxelfile import VoxelFile
 from fastparam.showers.writer import Writer
 
 if TYPE_CHECKING:
     from fastparam.showers.showers import Showers
 
-__all__ = ["FastCaloGANWriter", "companions", "read_fastcalogan", "voxel_order"]
+__all__ = ["FastCaloGANWriter", "companions", "from_v2", "n_columns", "read_fastcalogan", "voxel_order"]
 
 Floats = npt.NDArray[np.float64]
 
 _NAME = re.compile(r"pid(\d+)_E(\d+)_eta_(\d+)_(\d+)")
 _COLUMNS = ("pdg", "energy", "x", "y", "z", "ux", "uy", "uz")
+
+#: What `voxel_order` found, in words.
+_ORDERS = {
+    "v1": "order of FastCaloGAN version 1: alpha outside, r inside",
+    "v2": "order of FastCaloGAN version 2: r outside, alpha inside; reordered",
+    None: "taken as alpha outside and r inside; the mean shower does not tell",
+}
 
 #: Showers from which the order is told, at most, and lines that are parsed at a time.
 _JUDGED, _LINES = 2000, 1000
@@ -176,8 +183,9 @@ def read_fastcalogan(
             columns["eta"] = np.full(n, 0.005 * (float(named[3]) + float(named[4])))
     order = np.arange(binning.n_voxels)
     sample = np.concatenate([*_parsed(path, starts, 0, min(n, _JUDGED), width), np.empty((0, width))])
-    if voxel_order(binning, sample[:, skip:].mean(axis=0)) == "v2" if n else False:
-        order = _from_v2(binning)
+    found = voxel_order(binning, sample[:, skip:].mean(axis=0)) if n else None
+    if found == "v2":
+        order = from_v2(binning)
         warnings.warn(
             f"{path}: voxels are in the order of FastCaloGAN version 2, alpha fastest: told from the mean shower, which"
             " is flat in alpha that way only",
@@ -185,14 +193,20 @@ def read_fastcalogan(
             stacklevel=2,
         )
 
-    def read(start: int, stop: int) -> Floats:
-        rows = np.concatenate([*_parsed(path, starts, start, stop, width), np.empty((0, width))])
-        return check_voxels(path, np.ascontiguousarray(rows[:, skip:][:, order]), start)
+    def rows(start: int, stop: int) -> Floats:
+        table = np.concatenate([*_parsed(path, starts, start, stop, width), np.empty((0, width))])
+        return np.ascontiguousarray(table[:, skip:][:, order])
 
-    return VoxelFile(path, energies, binning.n_voxels, read, columns, binning)
+    return VoxelFile(path, energies, binning.n_voxels, rows, columns, binning, notes=(_ORDERS[found],))
 
 
-def _from_v2(binning: VoxelBinning) -> npt.NDArray[np.int64]:
+def n_columns(path: Path) -> int:
+    """Return the number of columns of the first line; the voxels, in version 2 also phi modulo and eta before them."""
+    with path.open("rb") as file:
+        return next((line.count(b",") + 1 for line in file if line.strip()), 0)
+
+
+def from_v2(binning: VoxelBinning) -> npt.NDArray[np.int64]:
     """Return where each voxel of ours is in a line of version 2."""
     n_alpha = np.array(binning.n_alpha, dtype=np.int64)[binning.layer]
     place: npt.NDArray[np.int64] = binning.first[binning.layer] + binning.ring * n_alpha + binning.sector

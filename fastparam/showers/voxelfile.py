@@ -28,8 +28,8 @@ class VoxelFile:
     energy : float64 array (n,)
         Of the particles in MeV: kinetic, as far as the file says.
     n_voxels : int
-    read : function of (start, stop)
-        Returns voxels of the rows start to stop - 1, float64 (stop - start, n_voxels), checked.
+    rows : function of (start, stop)
+        Returns voxels of the rows start to stop - 1 as they are stored, float32 or float64 (stop - start, n_voxels).
     columns : dict of str to array
         What else is known of each particle: ``pdg`` (n,), ``eta`` (n,), ``phi`` (n,), ``position`` (n, 3) in mm,
         ``direction`` (n, 3).
@@ -38,20 +38,36 @@ class VoxelFile:
     geometry : str, optional
         Text of the geometry.yaml, where the file holds it.
     provenance : dict
+    chunk : int
+        Rows that are stored together: whoever reads multiples of it unpacks nothing twice.
+    notes : tuple of str
+        What was found out about the file.
     """
 
     path: Path
     energy: Floats
     n_voxels: int
-    read: Callable[[int, int], Floats]
+    rows: Callable[[int, int], npt.NDArray[Any]]
     columns: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     binning: VoxelBinning | None = None
     geometry: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    chunk: int = 1
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of showers."""
         return len(self.energy)
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return `rows` after refusing what is no energy of a voxel.
+
+        Raises
+        ------
+        InputError
+            Naming the first row with a voxel that is negative or no finite number.
+        """
+        return check_voxels(self.path, self.rows(start, stop), start)
 
     def check_binning(self, binning: VoxelBinning) -> None:
         """Raise `InputError` if the file has another number of voxels than a binning."""
@@ -62,7 +78,7 @@ class VoxelFile:
             )
 
 
-def check_voxels(path: Path, voxels: Floats, first: int) -> Floats:
+def check_voxels(path: Path, voxels: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
     """Return voxels after refusing values that are negative or no finite numbers; `first` is the row of the first.
 
     Raises

@@ -24,11 +24,11 @@ from fastparam.comparison.distances import wasserstein
 from fastparam.comparison.features import features_of
 from fastparam.comparison.findings import differs, findings, worst_of
 from fastparam.comparison.separation import separations
-from fastparam.comparison.voxel_files import transposed
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.geometry.load import load_geometry
 from fastparam.geometry.voxels import VoxelBinning, voxels_of
 from fastparam.particles import Particles
+from fastparam.showers.fastcalogan import from_v2
 
 Dense = np.ndarray
 Spoil = Callable[[Dense, np.ndarray, VoxelBinning, np.random.Generator], tuple[Dense, np.ndarray]]
@@ -70,7 +70,7 @@ def duplicated(voxels: Dense, energy: np.ndarray, binning: VoxelBinning, rng: np
 
 def transposed_voxels(voxels: Dense, energy: np.ndarray, binning: VoxelBinning, rng: np.random.Generator):
     """Voxels written with r outside and alpha inside."""
-    return voxels[:, np.argsort(transposed(binning))], energy
+    return voxels[:, np.argsort(from_v2(binning))], energy
 
 
 def shuffled(voxels: Dense, energy: np.ndarray, binning: VoxelBinning, rng: np.random.Generator):

@@ -24,7 +24,15 @@ from fastparam.comparison.separation import REPLICAS, Separation, Separations, c
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.geometry.voxels import VoxelBinning
 
-__all__ = ["DATA_SETS", "ChallengeReference", "DataSet", "challenge_features", "challenge_separations", "data_set_of"]
+__all__ = [
+    "DATA_SETS",
+    "ChallengeHistograms",
+    "ChallengeReference",
+    "DataSet",
+    "challenge_features",
+    "challenge_separations",
+    "data_set_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,6 +87,26 @@ def data_set_of(binning: VoxelBinning) -> DataSet | None:
     return None
 
 
+@dataclass(frozen=True)
+class ChallengeHistograms:
+    """Where the n showers of a sample lie in all F histograms; moments are not needed any more.
+
+    Attributes
+    ----------
+    codes : uint8 array (F, n)
+        1 + the bin, 0 outside.
+    spectrum : uint16 array (n, B)
+        Voxels of each shower per bin of energy.
+    energy, share : float64 arrays (n,)
+        Incident energy in MeV, and the total over it.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    spectrum: npt.NDArray[np.uint16]
+    energy: Floats
+    share: Floats
+
+
 class ChallengeReference:
     """Full simulation as the challenge's histograms: their edges, and in which bins its showers are.
 
@@ -108,17 +136,17 @@ class ChallengeReference:
             self._edges[title] = _edges(name, layer, full, threshold * scale, self._known)
         top = float(sample.value.max(initial=threshold)) * scale
         self._spectrum_edges = np.logspace(np.log10(threshold * scale), np.log10(top), 50)
-        self._filled = self._fill(moments, sample)
+        self._filled = self.fill(moments, sample)
 
     def separations(
-        self, moments: LayerMoments, sample: VoxelSample, *, seed: int = 1, replicas: int = REPLICAS
+        self, candidate: ChallengeHistograms, *, seed: int = 1, replicas: int = REPLICAS
     ) -> tuple[Separations, tuple[Separation, ...]]:
         """Compute the separation power of every histogram for a candidate.
 
         Parameters
         ----------
-        moments, sample : LayerMoments, VoxelSample
-            Of the candidate.
+        candidate : ChallengeHistograms
+            As `fill` returns them.
         seed, replicas : int
             Of the bootstrap.
 
@@ -130,7 +158,7 @@ class ChallengeReference:
         per energy : tuple of Separation
             E_tot for each incident energy, where these are points.
         """
-        both = self._filled, self._fill(moments, sample)
+        both = self._filled, candidate
         strata = strata_of(both[0].energy, both[1].energy)
         widest = max(len(edges) for edges in self._edges.values()) - 1
         options = {"replicas": replicas, "seed": seed}
@@ -142,7 +170,8 @@ class ChallengeReference:
         points = self._per_energy(both, options)
         return Separations((*found.features, *voxels), found.mean), points
 
-    def _fill(self, moments: LayerMoments, sample: VoxelSample) -> _Filled:
+    def fill(self, moments: LayerMoments, sample: VoxelSample) -> ChallengeHistograms:
+        """Fill a sample into the histograms of this reference."""
         codes = np.stack(
             [
                 _bins(x, edges)
@@ -152,9 +181,11 @@ class ChallengeReference:
             ]
         )  # fmt: skip
         spectrum = _spectrum(sample, self._spectrum_edges, self._threshold, self._scale)
-        return _Filled(codes, spectrum, sample.energy, moments.total * self._scale / sample.energy)
+        return ChallengeHistograms(codes, spectrum, sample.energy, moments.total * self._scale / sample.energy)
 
-    def _per_energy(self, both: tuple[_Filled, _Filled], options: dict[str, int]) -> tuple[Separation, ...]:
+    def _per_energy(
+        self, both: tuple[ChallengeHistograms, ChallengeHistograms], options: dict[str, int]
+    ) -> tuple[Separation, ...]:
         """Separate E_tot at each incident energy."""
         points = np.unique(both[0].energy)
         if (self._known is not None and not self._known.points) or len(points) > _MOST_POINTS:
@@ -174,16 +205,6 @@ class ChallengeReference:
         return tuple(found)
 
 
-@dataclass(frozen=True)
-class _Filled:
-    """Bins of n showers in all F histograms."""
-
-    codes: npt.NDArray[np.uint8]  # (F, n)
-    spectrum: npt.NDArray[np.uint16]  # (n, B)
-    energy: Floats  # (n,)
-    share: Floats  # (n,), total over incident energy
-
-
 def challenge_separations(
     reference: tuple[LayerMoments, VoxelSample],
     candidate: tuple[LayerMoments, VoxelSample],
@@ -196,7 +217,7 @@ def challenge_separations(
 ) -> tuple[Separations, tuple[Separation, ...]]:
     """Compute the separation power of every histogram of two samples; see `ChallengeReference`."""
     full = ChallengeReference(*reference, threshold=threshold, data_set=data_set, scale=scale)
-    return full.separations(*candidate, seed=seed, replicas=replicas)
+    return full.separations(full.fill(*candidate), seed=seed, replicas=replicas)
 
 
 def challenge_features(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.comparison.challenge import ChallengeReference, challenge_features, data_set_of
+from fastparam.comparison.challenge import ChallengeHistograms, ChallengeReference, challenge_features, data_set_of
 from fastparam.comparison.classifier import MAX_VOXELS, Auc, auc_high, auc_low
 from fastparam.comparison.distances import fpd, kpd, wasserstein
 from fastparam.comparison.distribution import Distribution, distribution
@@ -137,9 +137,11 @@ class PooledReference:
         """
         self._keep_what_is_needed(quick=quick)
         other = _Prepared(candidate, self.threshold)
-        found = self._separations(other) + self._challenge(other) + self._wasserstein(other)
+        _ = other.table
+        histograms = self._challenge_reference.fill(other.moments, candidate)
         features = None if quick else challenge_features(other.moments, candidate, self.scale, most=_MEASURED)
         other.forget_moments()
+        found = self._separations(other) + self._challenge(histograms) + self._wasserstein(other)
         if features is not None:
             found += self._distances(features)
             del features
@@ -178,10 +180,8 @@ class PooledReference:
             _separation(f"separation_{f.name}", f, f"separation of {f.name}", aspect_of(f.name), "") for f in s.features
         ]
 
-    def _challenge(self, other: _Prepared) -> list[dict[str, Any]]:
-        s, points = self._challenge_reference.separations(
-            other.moments, other.sample, seed=self.seed, replicas=min(self.replicas, 50)
-        )
+    def _challenge(self, histograms: ChallengeHistograms) -> list[dict[str, Any]]:
+        s, points = self._challenge_reference.separations(histograms, seed=self.seed, replicas=min(self.replicas, 50))
         note = "" if self.data_set else f"visible energies times {self.scale:.4g}; ranges of data set 1"
         title = "challenge's separation"
         rows = [_challenge_row("challenge_separation", s.mean, HEADLINES["challenge_separation"], note)]
@@ -238,7 +238,8 @@ class PooledReference:
     @cached_property
     def _auc_floor(self) -> tuple[Auc, Auc]:
         """Two halves of full simulation; they have half as many showers as a comparison."""
-        a, b = self._halves
+        rng = np.random.default_rng([self.seed, 5])
+        a, b = (np.sort(rng.permutation(half)[:_CLASSIFIED]) for half in self._halves)
         options = {"seed": self.seed, "max_showers": _CLASSIFIED}
         full = self.full
         return (

@@ -1,4 +1,4 @@
-"""Files of voxels as samples: of every data set of the challenge, of both versions of FastCaloGAN; broken ones are named."""
+"""Files of voxels as samples: all data sets of the challenge, both versions of FastCaloGAN; broken ones are named."""
 
 from __future__ import annotations
 

@@ -18,12 +18,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit.ring_hits import CLUMP_SPREAD, N_ALPHA, N_DEPTHS
+from fastparam.generate.blocks import hits_in_blocks
 from fastparam.generate.ring_features import draw_features
 from fastparam.generate.ring_program import AZIMUTH_SIZE, HIT_DEPTH, HIT_E, HIT_SIZE, MODEL, SLICE, ring_program
-from fastparam.hits.hits import Hits
 from fastparam.random import exponential, fill_uniforms, normal, poisson, stream, uniform
 from fastparam.shapes.corners import blended1, corners1
 from fastparam.shapes.normal import normal_cdf1
@@ -253,19 +254,23 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     geometry = tune.geometry
 
     def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
-        rows, counts = draw_features(
-            program, plan, particles, seed, copula=settings.copula, numbers=settings.numbers,
-            smoothing=settings.smoothing,
-        )  # fmt: skip
-        offsets = np.zeros(len(particles) + 1, dtype=np.int64)
-        np.cumsum(counts, out=offsets[1:])
-        x, y, z, e = (np.empty(offsets[-1]) for _ in range(4))
-        layer = np.empty(offsets[-1], dtype=np.int32)
-        _all(
-            seed, particles.index, particles.energy, particles.position, particles.direction, plan.lower, plan.upper,
-            plan.weight, program.slices, program.models, program.ints, program.reals, program.surfaces, program.knobs,
-            rows, offsets, x, y, z, e, layer,
-        )  # fmt: skip
-        return Showers(particles, Hits(x, y, z, e, layer, offsets), geometry)
+        def count(plan: Plan, particles: Particles) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+            rows, counts = draw_features(
+                program, plan, particles, seed, copula=settings.copula, numbers=settings.numbers,
+                smoothing=settings.smoothing,
+            )  # fmt: skip
+            return counts, rows
+
+        def fill(
+            plan: Plan, particles: Particles, rows: npt.NDArray[np.float32], offsets: npt.NDArray[np.int64],
+            arrays: tuple[npt.NDArray[Any], ...],
+        ) -> None:  # fmt: skip
+            _all(
+                seed, particles.index, particles.energy, particles.position, particles.direction, plan.lower,
+                plan.upper, plan.weight, program.slices, program.models, program.ints, program.reals,
+                program.surfaces, program.knobs, rows, offsets, *arrays,
+            )  # fmt: skip
+
+        return Showers(particles, hits_in_blocks(plan, particles, 4 * program.width, count, fill), geometry)
 
     return sampled

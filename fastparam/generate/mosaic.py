@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit.donors import Donors
+from fastparam.generate.blocks import hits_in_blocks
 from fastparam.generate.ring_features import draw_features
 from fastparam.generate.ring_program import MODEL, SLICE, TABLES, Pool, RingProgram, ring_program
-from fastparam.hits.hits import Hits
 from fastparam.random import stream, uniform
 from fastparam.shapes.ring_placing import place_rings1
 from fastparam.shapes.tilt import FREE, ONLY_TURN, QUARTERS, WORK
@@ -228,24 +228,29 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     pitch = float(program.knobs[3]) if settings.modulation else 0.0
 
     def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
-        rows, counts = draw_features(
-            program, plan, particles, seed, copula=settings.copula, numbers=True, smoothing=settings.smoothing
-        )  # fmt: skip
-        chosen = np.empty((len(particles), program.width // 4), dtype=np.int32)
-        _all_donors(
-            seed, particles.index, particles.direction, pitch, plan.lower, plan.upper, plan.weight, program.slices,
-            program.models, program.ints, first, rings, hit_first, settings.dipoles, rows, chosen, counts,
-        )  # fmt: skip
-        offsets = np.zeros(len(particles) + 1, dtype=np.int64)
-        np.cumsum(counts, out=offsets[1:])
-        x, y, z, e = (np.empty(offsets[-1]) for _ in range(4))
-        layer = np.empty(offsets[-1], dtype=np.int32)
-        _all_hits(
-            seed, particles.index, particles.position, particles.direction, plan.lower, program.slices, program.models,
-            program.ints, program.surfaces, barrel, hit_first, hits, settings.dipoles, rows, chosen, offsets,
-            x, y, z, e, layer,
-        )  # fmt: skip
-        return Showers(particles, Hits(x, y, z, e, layer, offsets), geometry)
+        def count(plan: Plan, particles: Particles) -> tuple[npt.NDArray[np.int64], tuple[npt.NDArray[Any], ...]]:
+            rows, counts = draw_features(
+                program, plan, particles, seed, copula=settings.copula, numbers=True, smoothing=settings.smoothing
+            )  # fmt: skip
+            chosen = np.empty((len(particles), program.width // 4), dtype=np.int32)
+            _all_donors(
+                seed, particles.index, particles.direction, pitch, plan.lower, plan.upper, plan.weight, program.slices,
+                program.models, program.ints, first, rings, hit_first, settings.dipoles, rows, chosen, counts,
+            )  # fmt: skip
+            return counts, (rows, chosen)
+
+        def fill(
+            plan: Plan, particles: Particles, kept: tuple[npt.NDArray[Any], ...], offsets: npt.NDArray[np.int64],
+            arrays: tuple[npt.NDArray[Any], ...],
+        ) -> None:  # fmt: skip
+            rows, chosen = kept
+            _all_hits(
+                seed, particles.index, particles.position, particles.direction, plan.lower, program.slices,
+                program.models, program.ints, program.surfaces, barrel, hit_first, hits, settings.dipoles, rows,
+                chosen, offsets, *arrays,
+            )  # fmt: skip
+
+        return Showers(particles, hits_in_blocks(plan, particles, 5 * program.width, count, fill), geometry)
 
     return sampled
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 
 import numba
@@ -15,11 +17,12 @@ from fastparam.fit.copula import Copula
 from fastparam.fit.ring_hits import RingHits
 from fastparam.fit.ring_model import features_of, frame_of
 from fastparam.fit.rings import Rings, ring_features
-from fastparam.generate import TunedGenerator
+from fastparam.generate import TunedGenerator, blocks
 from fastparam.generate.domain import plan
 from fastparam.generate.ring_features import draw_features
 from fastparam.generate.ring_program import ring_program
 from fastparam.geometry.frames import local_frames, to_local
+from fastparam.hits.hits import Hits
 from fastparam.particles import Particles
 from fastparam.summary import energy_points
 from fastparam.summary.summarise import summarise_hits
@@ -113,6 +116,32 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_batches_and_threads() ->
     assert all(np.array_equal(getattr(single, column), getattr(whole, column)) for column in COLUMNS)
     other = generator.generate(particles, seed=8).hits
     assert not np.array_equal(other.n_hits, whole.n_hits)
+
+
+@pytest.mark.parametrize("sampler", ["hybrid", "mosaic"])
+def test_a_batch_larger_than_the_buffer_is_drawn_in_blocks_with_the_same_bits(
+    sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory beside the hits: the buffer, not what the whole batch would keep."""
+    generator = TunedGenerator(ring_tune("siw", sampler=sampler))
+    particles = Particles.gun(pdg=22, energy=1000.0, n=3000, position=(0, 0, -1), direction=(0, 0, 1))
+    whole, large = with_peak(lambda: generator.generate(particles, seed=1).hits)
+    monkeypatch.setattr(blocks, "BUFFER", 1_000_000)
+    parts, small = with_peak(lambda: generator.generate(particles, seed=1).hits)
+    assert all(np.array_equal(getattr(whole, column), getattr(parts, column)) for column in COLUMNS)
+    output = sum(getattr(whole, column).nbytes for column in COLUMNS)
+    columns = 8 * 24 * len(particles)  # plan, particles of the blocks, counts
+    assert small < output + 1_000_000 + columns
+    assert large > output + 5_000_000
+
+
+def with_peak(call: Callable[[], Hits]) -> tuple[Hits, int]:
+    """Return what a call returns and the most memory that Python held meanwhile, in bytes."""
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_particles_make_no_showers() -> None:

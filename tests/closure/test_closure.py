@@ -31,7 +31,7 @@ def geometries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Geometry]:
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_laws_come_back_within_their_errors(geometries: dict[str, Geometry], name: str) -> None:
-    n = 60 if CONFIGURATIONS[name].law.k > 0.0 else SHOWERS
+    n = 100 if CONFIGURATIONS[name].law.k > 0.0 else SHOWERS
     found = pulls([experiment(name, geometries[name], seed=s, n=n, n_spots=SPOTS) for s in range(N_TOYS)])
     # 96 pulls, about half of them independent: their rms is known to 0.1; the seeds are fixed.
     assert 0.6 < np.sqrt((found**2).mean()) < 1.5

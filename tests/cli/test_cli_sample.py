@@ -228,7 +228,7 @@ def test_an_interrupted_run_leaves_nothing(planar: Path, tmp_path: Path, number:
         [sys.executable, "-m", "fastparam", "sample", str(planar), *arguments],
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # A shell that runs the tests in its background has children ignore SIGINT.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60

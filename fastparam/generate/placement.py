@@ -22,7 +22,7 @@ import numpy.typing as npt
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.geometry.detector import Geometry
 from fastparam.hits.hits import Hits
-from fastparam.shapes.lines import path_to1
+from fastparam.shapes.lines import last_layer1, path_to1
 
 __all__ = ["Spots", "no_hits", "place"]
 
@@ -77,7 +77,6 @@ def _place(
     period_from: Any, period_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
 ) -> None:  # fmt: skip
     """Replace s, d1, d2 in x, y, z by global positions, and set the layers; -1 where nothing is seen."""
-    n_layers = len(layer_from)
     for i in prange(len(offsets) - 1):
         ux, uy, uz = u[i, 0], u[i, 1], u[i, 2]
         for h in range(offsets[i], offsets[i + 1]):
@@ -86,14 +85,7 @@ def _place(
             py = origin[i, 1] + s * uy + d1 * e1[i, 1] + d2 * e2[i, 1]
             pz = origin[i, 2] + s * uz + d1 * e1[i, 2] + d2 * e2[i, 2]
             c = math.sqrt(px * px + py * py) if barrel else pz
-            low, high = 0, n_layers - 1
-            while low < high:  # last layer whose period starts in front of the spot
-                middle = (low + high + 1) // 2
-                if period_from[middle] <= c:
-                    low = middle
-                else:
-                    high = middle - 1
-            m = low
+            m = last_layer1(c, period_from)
             seen = period_from[m] <= c <= period_to[m] if collect else layer_from[m] <= c <= layer_to[m]
             if seen and collect and (period_from[m] != layer_from[m] or period_to[m] != layer_to[m]):
                 front = _depth(period_from[m], slab_from, slab_to, slab_x0, x_from)

@@ -27,8 +27,6 @@ __all__ = ["TunedGenerator"]
 #: What turns particles, whose slices are known, into showers.
 Sampler = Callable[[Plan, Particles, int], Showers]
 
-_NONE = np.zeros(0, dtype=np.bool_)
-
 #: By the name that recipes use: from a tune to its sampler, which holds whatever can be prepared once per tune.
 SAMPLERS: dict[str, Callable[[Tune], Sampler]] = {
     "fastcalosim": fastcalosim.sampler,
@@ -60,6 +58,7 @@ class TunedGenerator:
         self.tune = tune
         self.as_pdg = as_pdg
         self.name = tune.name
+        self._mirrored = tune.mirrored
         self.geometry: Geometry = tune.geometry
 
     def __repr__(self) -> str:
@@ -110,8 +109,7 @@ class TunedGenerator:
     def generate(self, particles: Particles, *, seed: int) -> Showers:
         """Simulate each particle once; see `fastparam.generate.protocol.Generator`."""
         chosen = self._checked(particles)
-        behind = particles.direction[:, 2] < 0.0 if self.tune.mirrored else _NONE
-        if behind.any():
+        if self._mirrored and (behind := particles.direction[:, 2] < 0.0).any():
             showers = self._sampler(chosen, particles.mirrored(behind), seed).mirrored(behind)
             showers.particles = particles
             return showers

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastparam._numba import kernel
 
-__all__ = ["axes1", "layer_of1", "path_to1", "place1", "place_hits1"]
+__all__ = ["axes1", "last_layer1", "layer_of1", "path_to1", "place1", "place_hits1"]
 
 #: Hits keep this share of the layer's thickness from its surfaces.
 _SKIN = 1e-6
@@ -27,16 +27,23 @@ def path_to1(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, u
 
 
 @kernel
-def layer_of1(level: float, period_from: Any, period_to: Any) -> int:
-    """Return the layer in whose period a radius or z lies, -1 if in none; periods (L,) are in order."""
+def last_layer1(level: float, period_from: Any) -> int:
+    """Return the last layer whose period starts in front of a radius or z, 0 if none does."""
     left, right = 0, len(period_from) - 1
-    while left < right:  # last layer whose period starts in front of the point
+    while left < right:
         middle = (left + right + 1) // 2
         if period_from[middle] <= level:
             left = middle
         else:
             right = middle - 1
-    return left if period_from[left] <= level <= period_to[left] else -1
+    return left
+
+
+@kernel
+def layer_of1(level: float, period_from: Any, period_to: Any) -> int:
+    """Return the layer in whose period a radius or z lies, -1 if in none; periods (L,) are in order."""
+    last = last_layer1(level, period_from)
+    return last if period_from[last] <= level <= period_to[last] else -1
 
 
 @kernel

@@ -8,8 +8,8 @@ last layer of an accordion comes out 18 to 30 % short, the first one of a stack 
 on top of what the model, warp and media included, leaves in it, and all layers together are scaled back, so that a
 shower's visible energy stays what it is. e_l(reference) is what the gamma profile of a mean shower, at the mean ln T
 and ln alpha of its energy, leaves there; both are shares of the visible energy. What is missing is not in
-proportion to what the shower's own profile leaves in a layer: factors on that (up to 9 in the first plates) would make
-showers fluctuate by 15 % more in alpha than they do.
+proportion to what the shower's own profile leaves in a layer: factors on that (up to 9 in the first plates) describe
+showers that were not fitted to worse (docs/longitudinal.md).
 
 Shares are compared at each shower's own (T, alpha), so that the laws of (T, alpha) have no part in them. How many terms
 a layer needs, if any, is decided by Akaike's criterion: two units of chi2 per term.

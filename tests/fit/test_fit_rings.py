@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import ring_samples
 
 from fastparam.fit.ring_model import frame_of, phase_of
 from fastparam.fit.rings import Rings, choose_rings, ring_features, ring_of_hits
-from fastparam.geometry.voxels import VoxelBinning, voxels_of
+from fastparam.geometry.voxels import VoxelBinning, default_voxels, voxels_of
 from fastparam.summary.deposits import Deposits
 
 TWO_LAYERS = Rings(
@@ -48,13 +50,13 @@ def test_features_are_what_their_names_say() -> None:
 
 
 @pytest.mark.parametrize("name", ["lar_accordion", "siw", "pbwo4"])
-def test_edges_of_rings_are_edges_of_voxels_and_rings_hold_hits(name: str) -> None:
+def test_edges_of_rings_are_edges_of_voxels_or_default_ones_and_rings_hold_hits(name: str) -> None:
     geometry, sample = ring_samples.showers(name)
     voxels = voxels_of(geometry, pdg=22)
     rings = choose_rings(geometry, sample, voxels)
     place = voxels.rows_of_layers(geometry)
     for g in range(rings.n_rings):
-        edges = voxels.r_edges[place[rings.section_layer[rings.section[g]]]]
+        edges = {*voxels.r_edges[place[rings.section_layer[rings.section[g]]]], *default_voxels(geometry).r_edges[0]}
         assert rings.r_low[g] in edges
         assert rings.r_high[g] in edges or np.isinf(rings.r_high[g])
     several = np.diff(rings.first) > 1
@@ -81,12 +83,19 @@ def test_a_thick_layer_is_cut_in_depth_and_a_thin_one_is_not() -> None:
     assert sections[2] == round(thickness[2] / 4.0)
 
 
-def test_coarser_voxels_make_fewer_rings() -> None:
+def test_voxels_in_which_hits_change_are_cut_at_default_edges_and_others_are_not() -> None:
+    """Hits of a ring share one spectrum: the core of the shower must not share a ring with its surroundings."""
     geometry, sample = ring_samples.showers("pbwo4")
     fine = choose_rings(geometry, sample, voxels_of(geometry, pdg=22))
     coarse = choose_rings(geometry, sample, VoxelBinning((0,), ((0.0, 11.0, 200.0),), (1,)))
+    assert 11.0 in coarse.r_low
+    assert set(coarse.r_low) - {11.0} <= set(default_voxels(geometry).r_edges[0])
+    deposits = sample.deposits
+    assert deposits is not None
+    alike = replace(deposits, e=np.ones_like(deposits.e))
+    same = choose_rings(geometry, replace(sample, deposits=alike), VoxelBinning((0,), ((0.0, 11.0, 200.0),), (1,)))
+    assert set(same.r_low) == {0.0, 11.0}
     assert coarse.n_rings < fine.n_rings
-    assert set(coarse.r_low) == {0.0, 11.0}
 
 
 def test_only_layers_that_are_looked_at_in_alpha_have_dipoles() -> None:

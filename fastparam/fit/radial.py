@@ -32,6 +32,7 @@ from fastparam.errors import FitError
 from fastparam.fit.acceptance import Acceptance
 from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.summary.points import EnergyPoints
+from fastparam.summary.rounding import rounded
 
 __all__ = [
     "LAWS",
@@ -386,8 +387,8 @@ def fit(data: RadialData, law: str = "smooth", *, start: Fit | None = None) -> F
         points={
             "energy": rows.energy,
             "tau": (rows.mixture * rows.tau).sum(axis=1),
-            "fractions": rows.fractions,
-            "law": described,
+            "fractions": rounded(rows.fractions, 16),
+            "law": rounded(described, 16),
             "n_eff": rows.n_eff,
         },
     )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fastparam.comparison.sample import Axis, Layout, Sample
 from fastparam.comparison.statistics import correlations, half_width, mean, quantile_radius, ratio, rms
 from fastparam.comparison.voxel_point import VoxelPoint
+from fastparam.summary.shower_start import COARSE
 
 __all__ = ["OBSERVABLES", "Observable", "by_name"]
 
@@ -107,6 +108,31 @@ def _layer_width(s: Sample, w: Floats) -> Floats:
 
 def _layer_correlation(s: Sample, w: Floats) -> Floats:
     return correlations(w, s.layer_response[:, s.layout.main_layers])
+
+
+def _centroid_correlation(s: Sample | VoxelPoint, w: Floats) -> Floats:
+    """Return correlations along e1, then along e2, between layers; empty layers count as centred on the line.
+
+    Centroids are clipped at the distance that one in twenty exceeds: a single far hit says nothing of the others.
+    """
+    centroid = np.nan_to_num(s.centroid)
+    most = np.quantile(np.abs(centroid), 1 - _CLIPPED, axis=0)
+    clipped = np.clip(centroid, -most, most)
+    return np.concatenate([correlations(w, clipped[:, :, k]) for k in (0, 1)], axis=1)
+
+
+def _no_start(s: Sample, w: Floats) -> Floats:
+    return mean(w, np.where(s.start < 0, 100.0, 0.0)[:, None].astype(np.float64))
+
+
+def _start_distribution(s: Sample, w: Floats) -> Floats:
+    return mean(w, 100.0 * (s.start[:, None] == np.arange(len(s.layout.layer_names))))
+
+
+def _start_mean(s: Sample, w: Floats) -> Floats:
+    layer: Floats = s.start.astype(np.float64)
+    layer[s.start < 0] = np.nan
+    return mean(w, layer[:, None])
 
 
 def _longitudinal(s: Sample, w: Floats) -> Floats:
@@ -207,11 +233,22 @@ def _sampled_fraction(layout: Layout) -> bool:
     return not layout.nearly_all_visible
 
 
+def _starts(layout: Layout) -> bool:
+    return layout.mip is not None
+
+
+def _starts_in_many_layers(layout: Layout) -> bool:
+    return layout.mip is not None and len(layout.mip) >= COARSE
+
+
 def _some_layers(layout: Layout) -> bool:
     return len(layout.main_layers) > 1
 
 
 _GEV = "MeV/GeV"
+
+#: Share of centroids that is clipped where they are correlated.
+_CLIPPED = 0.05
 
 
 def _profile(
@@ -247,6 +284,17 @@ OBSERVABLES: tuple[Observable, ...] = (
     ),
     Observable("depth_mean", "shower depth, mean", "X0", _depth_mean, aspect="depth"),
     Observable("depth_width", "shower depth, width", "X0", _depth_width, aspect="depth"),
+    Observable(
+        "no_start", "hadrons that do not shower", "%", _no_start, only_if=_starts, aspect="depth"
+    ),
+    Observable(
+        "start_mean", "layer where hadrons start to shower, mean", "layers", _start_mean, scale="absolute",
+        only_if=_starts_in_many_layers, aspect="depth",
+    ),
+    _profile(
+        "start_distribution", "layer where hadrons start to shower", "%", _start_distribution, _LAYER, scale="maximum",
+        only_if=_starts, aspect="depth",
+    ),
     _profile("lateral", "lateral profile (1/E) dE/dr", "1/mm", _lateral, _RADIUS, log=True, aspect="radius"),
     Observable("r50", "R50, pooled", "mm", _pooled_radius(0.5), aspect="radius"),
     Observable("r90", "R90, pooled", "mm", _pooled_radius(0.9), aspect="radius"),
@@ -272,6 +320,10 @@ OBSERVABLES: tuple[Observable, ...] = (
         "layer_correlation", "correlation of layer energies, RMS difference", "", _layer_correlation,
         kind="distance", scale="absolute", only_if=_some_layers,
         source="both", aspect="correlations",
+    ),
+    Observable(
+        "centroid_correlation", "correlation of centroids between layers, RMS difference", "", _centroid_correlation,
+        kind="distance", scale="absolute", only_if=_some_layers, source="both", aspect="correlations",
     ),
     _profile("layer_r50", "R50 per layer", "mm", _layer_radius(0.5), _MAIN, source="both", aspect="radius"),
     _profile("layer_r90", "R90 per layer", "mm", _layer_radius(0.9), _MAIN, source="both", aspect="radius"),

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.comparison.statistics import half_width
+from fastparam.geometry.ionisation import mip_energy
+from fastparam.summary.shower_start import starts_of
 from fastparam.summary.summary import Summary
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ MAIN_SHARE = 0.01
 NEARLY_ALL = 0.9
 
 RESPONSE_BINS = 24
+
+#: Electrons, photons and muons have no shower start.
+_NO_HADRONS = (11, 13, 22)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class Layout:
         Bins of the distribution of visible energy, MeV/GeV.
     nearly_all_visible : bool
         Whether more than 90 % of the energy is visible, so that the leakage is judged.
+    mip : float64 array (L,), optional
+        Of hadrons: what a minimum-ionising particle leaves in each layer in MeV, which says where showers start.
     """
 
     source: ClassVar[str] = "hits"
@@ -96,6 +103,7 @@ class Layout:
     r_edges: Floats
     response_edges: Floats
     nearly_all_visible: bool
+    mip: Floats | None = None
 
     @classmethod
     def decide(
@@ -121,6 +129,7 @@ class Layout:
             r_edges=reference.binning.r_edges,
             response_edges=np.linspace(max(centre - 4.0 * width, 0.0), centre + 4.0 * width, RESPONSE_BINS + 1),
             nearly_all_visible=bool(response.mean() > 1000.0 * NEARLY_ALL),
+            mip=None if np.isin(np.abs(reference.particles.pdg), _NO_HADRONS).any() else mip_energy(geometry),
         )
 
     @property
@@ -281,6 +290,12 @@ class Sample:
         with np.errstate(invalid="ignore", divide="ignore"):
             square = self.summary.layer_moments[:, main, 2:] / self.summary.layer_energy[:, main, None]
         return np.asarray(np.sqrt(np.maximum(square - self.centroid**2, 0.0)))
+
+    @cached_property
+    def start(self) -> npt.NDArray[np.int64]:
+        """Index of the layer where each hadron starts to shower, shape (n,); -1 if it does not."""
+        assert self.layout.mip is not None
+        return starts_of(self.summary.layer_energy, self.layout.mip)
 
     @cached_property
     def mean_depth(self) -> Floats:

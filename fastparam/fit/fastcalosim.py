@@ -2,6 +2,7 @@
 
 * energies of layers, and depths inside thick ones, drawn together: `fit.energies` over `fit.marginals`;
 * where a layer's energy lies in (r, alpha), and in how many hits: `fit.lateral`;
+* how these continue from layer to layer: `fit.tracks`;
 * how hits lie along the line inside a layer that is thick: a density over the layer (electromagnetic particles: the
   rise t^(alpha - 1) of the gamma function, alpha as the longitudinal law has it; others: as measured), tilted by a
   factor exp(-beta t) to the mean depth drawn for the shower. Tilting a gamma function only changes its T.
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.errors import FitError
-from fastparam.fit import energies, hadron_start, lateral, longitudinal, modulation, radial
+from fastparam.fit import energies, hadron_start, lateral, longitudinal, modulation, radial, tracks
 from fastparam.fit.energies import Starts
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
@@ -48,6 +49,7 @@ def fit(
     n_bins: int = 5,
     hit_weights: bool = False,
     start_bins: bool = False,
+    continued: bool = True,
     left_out: bool = True,
 ) -> Tables:
     """Fit the model to the showers of one particle and slice.
@@ -67,6 +69,8 @@ def fit(
     start_bins : bool
         Of a hadron: in detectors of many layers, take bins of the layer in which showers start instead; in those of
         few, give showers that pass a bin of their own.
+    continued : bool
+        Fit how deposits continue from layer to layer; else hits of different layers are independent.
     left_out : bool
         Measure how well each inner energy point is predicted without it.
 
@@ -108,10 +112,12 @@ def fit(
         weighted=hit_weights,
         law=_radial_law(geometry, showers, components, points.energy) if "radial" in components else None,
     )
+    continuing = tracks.fit(hits, points, bin_, shapes) if continued else None
     thick = energies.thick_layers(showers)
     arrays: dict[str, npt.NDArray[Any]] = {
         **model.to_arrays(),
         **shapes.to_arrays(),
+        **({} if continuing is None else continuing.to_arrays()),
         "depth_layers": thick,
         "depth_measured": _measured_depths(showers, thick),
         "depth_exponent": _exponent(geometry, components, points.energy),

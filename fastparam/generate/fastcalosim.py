@@ -7,8 +7,9 @@ For every shower, the inverse of `fit.fastcalosim`:
 2. the modulation with phi is put on the layers (`fit.modulation`);
 3. a number of hits per layer, 1 + Poisson, with the mean of 1/n that the measured n_eff asks for;
 4. for each hit (r, alpha) from the layer's density in the shower's bin, an energy (equal, or with the spectrum of
-   stored hits), and a place along the line. Inside thick layers hits are spread evenly over the quantiles of a density
-   that was tilted to the mean depth drawn in step 1, so that the depth fluctuates as drawn and no more.
+   stored hits), and a place along the line. Hits continue those of layers in front (`fit.tracks`). Inside thick layers
+   they are spread evenly over the quantiles of a density that was tilted to the mean depth drawn in step 1, so that the
+   depth fluctuates as drawn and no more.
 
 Hits of a layer add up to its energy, layers to the total. A hit that would lie outside its layer is moved along the
 line's direction into it, which leaves r and alpha as they are.
@@ -31,6 +32,7 @@ from fastparam.fit.energies import SCORE_MAX, Energies
 from fastparam.fit.fastcalosim import DEPTH_CELLS
 from fastparam.fit.lateral import N_ALPHA, Lateral
 from fastparam.fit.marginals import Z_MAX
+from fastparam.fit.tracks import Tracks
 from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import poisson, stream, uniform
@@ -52,8 +54,8 @@ Ints = npt.NDArray[np.int64]
 #: Purposes of random streams, beside those of `shapes.binned_copula`.
 _NUMBERS, _PLACES = 2, 3
 
-#: More hits than this are not made in a layer.
-_MOST_HITS = 200_000
+#: More hits than this are not made in a layer, and more of them do not continue.
+_MOST_HITS, _MOST_TRACKS = 200_000, 4096
 
 #: Mean depths inside a layer that are reached by tilting.
 _SHALLOWEST, _DEEPEST, _STEEPEST = 0.01, 0.99, 200.0
@@ -88,6 +90,7 @@ class _Pair:
         Mean square of the weights.
     thick : int64 array (L,)
         Number among the thick layers, -1 for others.
+    tracks : tuple of Tracks or None (2,)
     """
 
     number: int
@@ -109,6 +112,7 @@ class _Pair:
     weight_edges: Floats
     spread: Floats
     thick: Ints
+    tracks: tuple[Tracks | None, Tracks | None]
 
     def slots(self, member: Ints) -> Ints:
         """Streams of normal numbers (n, 4): by parity of slice and energy point, whose neighbours are of the other."""
@@ -196,6 +200,7 @@ def _pair_of(tune: Tune, lower: int, upper: int) -> _Pair:
         np.stack(weight_edges),
         np.stack(spread),
         thick,
+        (Tracks.from_tables(tables[0]), Tracks.from_tables(tables[1])),
     )
 
 
@@ -277,12 +282,24 @@ def _sample(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, seed:
     base = _depth_densities(tune, pair, particles, weight, active)
     _place(
         seed, particles.index, offsets, counts, layer_energy, member, share, bin_, pair.cumulative, pair.edges,
-        pair.zone, pair.alpha, pair.weights, pair.weight_edges, pair.thick, base,
+        pair.zone, pair.alpha, pair.weights, pair.weight_edges, _continuing(pair, energy, weight), pair.thick, base,
         np.ascontiguousarray(drawn[:, geometry.n_layers + 1 :]), np.ascontiguousarray(active),
         frames.origin, frames.u, frames.e1, frames.e2, geometry.frame == "barrel", geometry.layer_from,
         geometry.layer_to, hits.x, hits.y, hits.z, hits.e, hits.layer,
     )  # fmt: skip
     return hits
+
+
+def _continuing(pair: _Pair, energy: Floats, weight: Floats) -> Floats:
+    """Probabilities (n, 4) of `fit.tracks`: a hit is of a track; has its radius; each goes on for another layer."""
+    found = np.zeros((len(energy), 4))
+    for tracks, share in zip(pair.tracks, (1.0 - weight, weight), strict=True):
+        if tracks is not None:
+            found[:, 0] += share * np.sqrt(tracks.begun(energy))  # both hits of a pair have to be
+            found[:, 1] += share * math.sqrt(tracks.radius)
+            found[:, 2] += share * math.exp(-1.0 / tracks.length)
+            found[:, 3] += share * math.exp(-1.0 / tracks.radius_length)
+    return found
 
 
 def _modulated(tune: Tune, pair: _Pair, particles: Particles, weight: Floats, layer_energy: Floats) -> Floats:
@@ -409,18 +426,27 @@ def _tilt(density: Any, mean: float, table: Any) -> None:
         table[c] /= total
 
 
+@kernel
+def _fill(state: Any, out: Any) -> None:
+    """Where a hit lies: numbers for its radial bin, the place inside, its azimuth and its weight."""
+    for k in range(len(out)):
+        out[k] = uniform(state)
+
+
 @parallel_kernel
 def _place(
     seed: Any, index: Any, offsets: Any, counts: Any, layer_energy: Any, member: Any, weight: Any, bin_: Any,
-    cumulative: Any, edges: Any, zone: Any, alpha: Any, weights: Any, weight_edges: Any, thick: Any, base: Any,
-    depth: Any, active: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any, layer_from: Any, layer_to: Any,
-    x: Any, y: Any, z: Any, e: Any, layer: Any,
+    cumulative: Any, edges: Any, zone: Any, alpha: Any, weights: Any, weight_edges: Any, continuing: Any,
+    thick: Any, base: Any, depth: Any, active: Any, origin: Any, u: Any, e1: Any, e2: Any, barrel: Any,
+    layer_from: Any, layer_to: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
 ) -> None:  # fmt: skip
     n_weights, n_knots = weights.shape[1], weights.shape[2]
     for i in prange(len(index)):
         state = stream(seed, index[i], _PLACES)
         table = np.empty(DEPTH_CELLS)
         h = offsets[i]
+        n_tracks = min(counts[i].max(), _MOST_TRACKS) if continuing[i, 0] > 0.0 else 0
+        track, last, place = np.empty((n_tracks, 4)), np.full(n_tracks, -1), np.empty(4)
         for m in range(counts.shape[1]):
             n = counts[i, m]
             if n == 0:
@@ -441,11 +467,22 @@ def _place(
                     while weight[i, which] <= 0.0:
                         which += 1
                 s = which // 2
-                ring = _search(cumulative[member[i, which], bin_[i], m], uniform(state))
+                _fill(state, place)
+                if k < n_tracks and uniform(state) < continuing[i, 0]:
+                    if last[k] < 0 or uniform(state) >= continuing[i, 2] ** (m - last[k]):
+                        track[k] = place
+                    else:
+                        if uniform(state) >= continuing[i, 3] ** (m - last[k]):
+                            track[k, :2] = place[:2]
+                        place[2:] = track[k, 2:]
+                        if uniform(state) < continuing[i, 1]:
+                            place[:2] = track[k, :2]
+                    last[k] = m
+                ring = _search(cumulative[member[i, which], bin_[i], m], place[0])
                 inner, outer = edges[s, ring], edges[s, ring + 1]
-                r = math.sqrt(inner * inner + uniform(state) * (outer * outer - inner * inner))
+                r = math.sqrt(inner * inner + place[1] * (outer * outer - inner * inner))
                 angles = alpha[s, zone[s, m, ring]]
-                v = uniform(state)
+                v = place[2]
                 a = _search(angles[1:], v)
                 width = angles[a + 1] - angles[a]
                 part = (v - angles[a]) / width if width > 0.0 else 0.5
@@ -481,7 +518,7 @@ def _place(
                     w = 0
                     while w < n_weights - 1 and r >= weight_edges[s, w + 1]:
                         w += 1
-                    share = math.exp(weights[s, w, min(int(uniform(state) * n_knots), n_knots - 1)])
+                    share = math.exp(weights[s, w, min(int(place[3] * n_knots), n_knots - 1)])
                 x[h], y[h], z[h], e[h], layer[h] = px, py, pz, share, m
                 held += share
                 h += 1

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.ionisation import mip_energy
 
-__all__ = ["COARSE", "MIPS", "NO_SHOWER", "last_start", "shower_start"]
+__all__ = ["COARSE", "MIPS", "NO_SHOWER", "last_start", "shower_start", "starts_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,10 +40,15 @@ def shower_start(layer_energy: Floats, geometry: Geometry) -> npt.NDArray[np.int
         minimum-ionising particles in it and in each of the next two; with fewer, the first with more than 3 of those
         showers that leave 2.4 times the energy of a minimum-ionising particle (or else the layer that comes nearest).
     """
-    in_mips = layer_energy / mip_energy(geometry)
+    return starts_of(layer_energy, mip_energy(geometry))
+
+
+def starts_of(layer_energy: Floats, mip: Floats) -> npt.NDArray[np.int64]:
+    """Return the same (n,), given what a minimum-ionising particle leaves in each layer, (L,) in MeV."""
+    in_mips = layer_energy / mip
     above = in_mips > MIPS
-    if geometry.n_layers < COARSE:
-        showers = layer_energy.sum(axis=1) > NO_SHOWER * mip_energy(geometry).sum()
+    if len(mip) < COARSE:
+        showers = layer_energy.sum(axis=1) > NO_SHOWER * mip.sum()
         first = np.where(above.any(axis=1), above.argmax(axis=1), in_mips.argmax(axis=1))
         return np.where(showers, first, -1).astype(np.int64)
     run = above[:, : -_RUN + 1].copy()

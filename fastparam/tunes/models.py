@@ -99,6 +99,7 @@ def _fastcalosim(part: Slice) -> Fitted:
         n_bins=own.bins,
         hit_weights=own.hit_weights == "all" or (own.hit_weights == "hadrons" and hadron),
         start_bins=own.start_bins and hadron,
+        continued=own.tracks,
         left_out=own.leave_out,
     )
     return Fitted({"fastcalosim": tables}, {})

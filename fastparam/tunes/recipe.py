@@ -65,6 +65,7 @@ class FastCaloSimSettings(BaseModel):
     start_bins: bool = True
     hit_weights: Literal["hadrons", "all", "none"] = "hadrons"
     radial_function: bool = True
+    tracks: bool = True
     leave_out: bool = True
 
 

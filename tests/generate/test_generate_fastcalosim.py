@@ -277,6 +277,81 @@ def test_centroids_of_layers_scatter_as_in_training(planar: tuple[Summary, Tune]
         assert a == pytest.approx(b, rel=0.25)
 
 
+# Layers together (row 16 of the closed loops: centroids of hadron showers are correlated from layer to layer)
+
+
+TRACKS = np.array([0.1, 0.0, 6.0, 0.8, 4.0])
+
+
+def dipoles(showers: Showers) -> np.ndarray:
+    """Energy-weighted mean of (cos alpha, sin alpha) per layer, (n, L, 2)."""
+    _, d1, d2 = local(showers)
+    n, r = showers.geometry.n_layers, np.maximum(np.hypot(d1, d2), 1e-12)
+    place = showers.hits.shower * n + showers.hits.layer
+    sums = [np.bincount(place, weights=showers.hits.e * w, minlength=len(showers) * n) for w in (1.0, d1 / r, d2 / r)]
+    return np.stack(sums[1:], axis=-1).reshape(-1, n, 2) / np.maximum(sums[0], 1e-12).reshape(-1, n, 1)
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_dipoles_of_layers_agree_as_hits_continue(planar: tuple[Summary, Tune], weights: bool) -> None:
+    """E[D . D'] n_eff = exp(-c0 - d/length) for equal layers; without tracks nothing agrees."""
+    tune = _same_everywhere(planar[1], 12.0)
+    if weights:  # of mean square 1.5, which n_eff takes off
+        w = np.exp(np.sqrt(np.log(1.5)) * stats.norm.ppf((np.arange(33) + 0.5) / 33))
+        tune = with_tables(tune, lateral_weights=np.log(w / w.mean())[None])
+    layers = slice(4, 12)
+    for name, arrays, strength in (("on", {"tracks": TRACKS}, np.exp(-0.1)), ("off", {}, 0.0)):
+        d = dipoles(sampled(with_tables(tune, **arrays), beam(tune.geometry, 4000)))[:, layers]
+        own = (d**2).sum(axis=2).mean()
+        for distance in (1, 3):
+            products = (d[:, distance:] * d[:, :-distance]).sum(axis=2).mean(axis=1) / own
+            expected = strength * np.exp(-distance / 6.0)
+            error = products.std() / np.sqrt(len(products))
+            # Of a Poisson number of hits the first min(n, n') can continue: 1/max(n, n') is 12 % below 1/n.
+            assert 0.8 * expected - 4 * error < products.mean() < expected + 4 * error, (name, distance)
+
+
+def test_what_continues_is_found_again_and_nothing_where_it_is_switched_off(planar: tuple[Summary, Tune]) -> None:
+    """Sampled showers, fitted again. The planted defect is independent layers."""
+    tune = _same_everywhere(planar[1], 12.0)
+    particles = beam(tune.geometry, 1500)
+    for arrays in ({"tracks": TRACKS}, {}):
+        hits = sampled(with_tables(tune, **arrays), particles).hits
+        again = summarise_hits(
+            tune.geometry, particles, hits, planar[0].binning, keep_hits=np.ones(len(particles), dtype=np.bool_)
+        )
+        found = fastcalosim.fit(tune.geometry, again, {}, left_out=False).arrays.get("tracks")
+        if arrays:
+            d = np.arange(1, 6)
+            assert np.exp(-found[0] - found[1] * np.log(16.0) - d / found[2]) == pytest.approx(
+                np.exp(-TRACKS[0] - d / TRACKS[2]), abs=0.08
+            )
+        else:
+            assert found is None or np.exp(-found[0] - found[1] * np.log(16.0) - 1 / found[2]) < 0.05
+
+
+def test_continuing_hits_leave_every_single_layer_as_it_is(planar: tuple[Summary, Tune]) -> None:
+    """Energies and numbers of hits to the bit; radii and the scatter of centroids within errors."""
+    tune = planar[1]
+    on, off = (sampled(with_tables(tune, **a), beam(tune.geometry, 2000)) for a in ({"tracks": TRACKS}, {}))
+    assert np.array_equal(on.hits.offsets, off.hits.offsets)
+    assert layer_energy(on) == pytest.approx(layer_energy(off), rel=1e-12)
+    # A layer's hits of different showers are independent, those of one shower, too.
+    for layer in (5, 8, 11):
+        radii = [np.hypot(*local(s)[1:])[s.hits.layer == layer] for s in (on, off)]
+        assert stats.ks_2samp(*radii).pvalue > LEVEL
+        a, b = (dipoles(s)[:, layer].ravel() for s in (on, off))
+        assert stats.ks_2samp(a, b).pvalue > LEVEL
+
+
+def test_the_recipe_can_switch_it_off() -> None:
+    recipe = load_recipe("fastcalosim")
+    assert recipe.fastcalosim.tracks
+    geometry = handmade.detector("planar")
+    tables = fastcalosim.fit(geometry, training(geometry, n=60), {}, continued=False, left_out=False)
+    assert "tracks" not in tables.arrays
+
+
 # Bits
 
 

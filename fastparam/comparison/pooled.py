@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from fastparam.comparison.challenge import ChallengeHistograms, ChallengeReference, challenge_features, data_set_of
 from fastparam.comparison.classifier import MAX_VOXELS, Auc, auc_high, auc_low
-from fastparam.comparison.distances import fpd, kpd, wasserstein
+from fastparam.comparison.distance_errors import DistanceErrors
+from fastparam.comparison.distances import BATCHES, fpd, kpd, wasserstein
 from fastparam.comparison.distribution import Distribution, distribution
 from fastparam.comparison.duplicates import Duplicates, duplicates_between, duplicates_within
 from fastparam.comparison.features import MANY_LAYERS, FeatureTable, features_of_moments
@@ -41,6 +42,9 @@ _CHALLENGE_SIZE = 10_000
 #: A draw of FPD costs the square of the features: with more than so many there are fewer, which is said.
 _MANY_FEATURES = 100
 _FEW_DRAWS = 3
+
+#: Error of the median over KPD's batches, in units of their spread.
+_MEDIAN = float(np.sqrt(np.pi / 2.0 / BATCHES))
 
 #: Showers of each sample that FPD, KPD and the search for near-duplicates see at most.
 _MEASURED = 50_000
@@ -143,7 +147,7 @@ class PooledReference:
         other.forget_moments()
         found = self._separations(other) + self._challenge(histograms) + self._wasserstein(other)
         if features is not None:
-            found += self._distances(features)
+            found += self._distances(features, candidate.energy)
             del features
             found += self._classifiers(other)
         found += self._duplicates(candidate)
@@ -193,8 +197,9 @@ class PooledReference:
     def _wasserstein(self, other: _Prepared) -> list[dict[str, Any]]:
         names = self.full.table.names
         w = wasserstein(
-            self.full.table.values, other.table.values, seed=self.seed, replicas=20 if len(names) < 100 else 10
-        )
+            self.full.table.values, other.table.values, (self.full.table.energy, other.table.energy),
+            seed=self.seed, replicas=20 if len(names) < 100 else 10,
+        )  # fmt: skip
         rows = [
             {
                 "name": f"wasserstein_{name}", "title": f"Wasserstein-1 of {name}", "aspect": aspect_of(name),
@@ -203,13 +208,10 @@ class PooledReference:
             }
             for i, name in enumerate(names) if np.isfinite(w.value[i])
         ]  # fmt: skip
-        known = np.isfinite(w.value)
-        n = max(int(known.sum()), 1)
+        value, error, floor, floor_error = w.mean
         mean = {
             "name": "wasserstein", "title": HEADLINES["wasserstein"], "aspect": "as a whole",
-            "value": float(w.value[known].sum() / n), "error": float(np.sqrt((w.error[known] ** 2).sum() / n)),
-            "floor": float(w.floor[known].sum() / n),
-            "floor_error": float(np.sqrt((w.floor_error[known] ** 2).sum() / n)),
+            "value": value, "error": error, "floor": floor, "floor_error": floor_error,
             "unit": "sigma", "note": "of standard deviations of full simulation",
         }  # fmt: skip
         return [mean, *rows]
@@ -255,23 +257,28 @@ class PooledReference:
         order = np.lexsort([rng.random(len(sample)), sample.energy])
         return np.sort(order[0::2][: len(sample) // 2]), np.sort(order[1::2])
 
-    def _distances(self, y: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
+    def _distances(self, y: npt.NDArray[np.float32], energy: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+        x, errors = self._challenge_features, self._distance_errors
+        energy = energy[: len(y)]
+        # What draws of their own add to the error of the showers: that of the fit, and that of a median over batches.
+        fit, spread = _fpd(x, y), _kpd(x, y)
+        found = {
+            "fpd": (fit, np.hypot(errors.fpd(y, energy), fit[1])),
+            "kpd": (spread, np.hypot(errors.kpd(y, energy), _MEDIAN * spread[1])),
+        }
+        return [
+            {
+                "name": name, "title": HEADLINES[name], "aspect": "as a whole", "value": value, "error": float(error),
+                "floor": self._distance_floor[name][0], "floor_error": self._distance_floor[name][1],
+                "note": f"jetnet's own error {own:.2g}" + (note and f"; {note}"),
+            }
+            for name, ((value, own, note), error) in found.items()
+        ]  # fmt: skip
+
+    @cached_property
+    def _distance_errors(self) -> DistanceErrors:
         x = self._challenge_features
-        a, b = self._halves
-        a, b = (half[half < len(x)] for half in (a, b))
-        rows = []
-        for name, function in (("fpd", _fpd), ("kpd", _kpd)):
-            value, error, note = function(x, y)
-            if name not in self._distance_floor:
-                self._distance_floor[name] = function(x[a], x[b])[:2]
-            floor = self._distance_floor[name]
-            rows.append(
-                {
-                    "name": name, "title": HEADLINES[name], "aspect": "as a whole", "value": value, "error": error,
-                    "floor": floor[0], "floor_error": floor[1], "note": note,
-                }
-            )  # fmt: skip
-        return rows
+        return DistanceErrors(x, self.full.sample.energy[: len(x)], self.seed)
 
     @cached_property
     def _challenge_features(self) -> npt.NDArray[np.float32]:
@@ -279,7 +286,15 @@ class PooledReference:
 
     @cached_property
     def _distance_floor(self) -> dict[str, tuple[float, float]]:
-        return {}
+        """Value between two halves of full simulation, and its error."""
+        x, errors = self._challenge_features, self._distance_errors
+        a, b = (half[half < len(x)] for half in self._halves)
+        n = min(len(a), len(b))
+        fit, spread = _fpd(x[a], x[b]), _kpd(x[a], x[b])
+        return {
+            "fpd": (fit[0], float(np.hypot(errors.fpd_floor(n), fit[1]))),
+            "kpd": (spread[0], float(np.hypot(errors.kpd_floor(n), _MEDIAN * spread[1]))),
+        }
 
     def _duplicates(self, candidate: VoxelSample) -> list[dict[str, Any]]:
         candidate = candidate.take(slice(0, SEARCHED))

@@ -42,6 +42,7 @@ __all__ = [
     "Separation",
     "Separations",
     "Shares",
+    "Strata",
     "combine",
     "resampled_shares",
     "scalar_edges",
@@ -160,7 +161,7 @@ def separations(
             shares.append(_scalar_shares(codes, strata[side], weights[side], n_bins))
         for f, name in enumerate(reference.names):
             b = len(edges[f]) + 1
-            found.append((name, _estimate(*((s.share[f, :b], s.variance[f, :b], s.noise[f, :, :b]) for s in shares))))
+            found.append((name, _estimate(*(s.histogram(f, b) for s in shares))))
     for g, name in enumerate(reference.spectrum_names):
         groups = spectrum_groups(reference.spectra[:, g].sum(axis=0, dtype=np.int64))
         parts = [
@@ -204,7 +205,7 @@ def resampled_shares(
     weights = _stratified_weights(strata, replicas, np.random.default_rng([seed, side]))
     if codes.dtype == np.uint16:
         one = _entry_shares(codes.astype(np.float64), strata, weights)
-        return Shares(one.share[None], one.variance[None], one.noise[None])
+        return Shares(one.share[None], one.variance[None], one.noise[None], one.entries[None])
     every = np.concatenate([np.ones((1, codes.shape[1]), dtype=np.uint8), weights])
     counts = np.zeros((len(codes), len(every), n_bins + 1))
     _count_replicas(codes, every, counts)
@@ -212,15 +213,12 @@ def resampled_shares(
     with np.errstate(invalid="ignore"):
         shares = inside / inside.sum(axis=2, keepdims=True)  # NaN without any entry, as defined
     noise = np.nan_to_num(shares[:, 1:] - shares[:, :1]) * _bootstrap_correction(np.bincount(strata).astype(np.float64))
-    return Shares(shares[:, 0], np.mean(noise**2, axis=1), noise)
+    return Shares(shares[:, 0], np.mean(noise**2, axis=1), noise, inside[:, 0])
 
 
 def combine(names: list[str], reference: Shares, candidate: Shares) -> Separations:
     """Separate histograms whose shares were computed already; mean over those that are not NaN."""
-    found = [
-        (name, _estimate(*((s.share[f], s.variance[f], s.noise[f]) for s in (reference, candidate))))
-        for f, name in enumerate(names)
-    ]
+    found = [(name, _estimate(*(s.histogram(f) for s in (reference, candidate)))) for f, name in enumerate(names)]
     return _with_mean(found)
 
 
@@ -312,11 +310,22 @@ class Shares:
         The shares and their variance.
     noise : float64 array (..., R, B)
         What each resample adds to the share.
+    entries : float64 array (..., B)
+        Independent entries; infinite where a shower makes many.
     """
 
     share: Floats
     variance: Floats
     noise: Floats
+    entries: Floats
+
+    def histogram(self, number: int, n_bins: int | None = None) -> Shares:
+        """Return one of several histograms, its first bins only where others have more."""
+        first = slice(0, n_bins)
+        return Shares(
+            self.share[number, first], self.variance[number, first], self.noise[number, :, first],
+            self.entries[number, first],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -334,17 +343,20 @@ def _join(fine: npt.NDArray[np.uint16], groups: npt.NDArray[np.int64]) -> Floats
     return np.add.reduceat(fine, starts, axis=1, dtype=np.float64)
 
 
-def _estimate(p: Any, q: Any) -> _Estimate:
-    (a, va, ea), (b, vb, eb) = (x if isinstance(x, tuple) else (x.share, x.variance, x.noise) for x in (p, q))
+def _estimate(p: Shares, q: Shares) -> _Estimate:
+    a, b = p.share, q.share
     total = a + b
     weight = np.where(total > 0, 0.5 / np.where(total > 0, total, 1.0), 0.0)
     raw = float(np.sum(weight * (a - b) ** 2))
-    floor = float(np.sum(weight * (va + vb)))
-    value = raw - floor
-    noise = ea - eb
-    null = (weight * noise**2).sum(axis=1) - floor
-    slope = (2.0 * weight * (a - b) * noise).sum(axis=1)
-    return _Estimate(value, raw, floor, slope, null, int(np.count_nonzero(total)))
+    expected = weight * (p.variance + q.variance)
+    floor = float(expected.sum())
+    noise = p.noise - q.noise
+    # Given t entries, (difference)^2 / t of a symmetric binomial has the variance 2 (1 - 1/t), of a Gaussian 2.
+    few = np.sqrt(1.0 - 1.0 / np.maximum(p.entries + q.entries, 1.0))
+    null = ((weight * noise**2 - expected) * few).sum(axis=1)
+    part = 2.0 * weight * (a - b)
+    slope = (part * noise - 0.5 * part**2 * (p.noise + q.noise)).sum(axis=1)  # the total moves as well
+    return _Estimate(raw - floor, raw, floor, slope, null, int(np.count_nonzero(total)))
 
 
 def _finish(name: str, e: _Estimate) -> Separation:
@@ -357,9 +369,8 @@ def _finish(name: str, e: _Estimate) -> Separation:
         pull = max(float(norm.isf(max(p_value, 1e-300))), 0.0)
     else:
         pull = 0.0 if e.raw == 0 else np.inf
-    return Separation(
-        name, e.value, quadratic_error(float(np.var(e.slope, ddof=1)), null), e.raw, e.floor, pull, e.n_bins
-    )
+    sigma = quadratic_error(float(np.var(e.slope, ddof=1)), null, e.floor)
+    return Separation(name, e.value, sigma, e.raw, e.floor, pull, e.n_bins)
 
 
 def _scalar_shares(
@@ -377,7 +388,7 @@ def _scalar_shares(
     resampled = np.zeros((len(codes), len(weights), n_bins))
     _count_replicas(codes, weights, resampled)
     noise = (resampled / n - share[:, None]) * _bootstrap_correction(size)
-    return Shares(share, variance, noise)
+    return Shares(share, variance, noise, counts.sum(axis=1))
 
 
 def _entry_shares(content: Floats, strata: npt.NDArray[np.int64], weights: npt.NDArray[np.uint8]) -> Shares:
@@ -385,7 +396,7 @@ def _entry_shares(content: Floats, strata: npt.NDArray[np.int64], weights: npt.N
     per_bin = content.sum(axis=0)
     total = per_bin.sum()
     if total == 0:
-        return Shares(per_bin, np.zeros_like(per_bin), np.zeros((len(weights), len(per_bin))))
+        return Shares(per_bin, np.zeros_like(per_bin), np.zeros((len(weights), len(per_bin))), per_bin)
     share = per_bin / total
     deviation = content - share * content.sum(axis=1)[:, None]
     n_strata = int(strata.max()) + 1
@@ -397,7 +408,7 @@ def _entry_shares(content: Floats, strata: npt.NDArray[np.int64], weights: npt.N
     resampled = weights.astype(np.float32) @ content.astype(np.float32)
     resampled = resampled / np.maximum(resampled.sum(axis=1, keepdims=True), 1e-30)
     noise = (resampled.astype(np.float64) - share) * _bootstrap_correction(size)
-    return Shares(share, variance, noise)
+    return Shares(share, variance, noise, np.full(len(share), np.inf))
 
 
 def _bootstrap_correction(size: Floats) -> float:
@@ -406,24 +417,43 @@ def _bootstrap_correction(size: Floats) -> float:
     return float(np.sqrt(n / max(n - len(size), 1.0)))
 
 
+class Strata:
+    """Strata that keep their sizes in every resample.
+
+    Parameters
+    ----------
+    strata : int64 array (n,)
+        As `strata_of` returns them.
+    """
+
+    def __init__(self, strata: npt.NDArray[np.int64]) -> None:
+        size = np.bincount(strata)
+        self.n = int(np.count_nonzero(size))
+        self._order = np.argsort(strata, kind="stable")
+        self._start = np.repeat(np.concatenate([[0], np.cumsum(size)[:-1]]), size)
+        self._length = np.repeat(size, size)
+
+    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Draw the showers of one resample, with replacement within each stratum, shape (n,)."""
+        place = self._start + (rng.random(len(self._order)) * self._length).astype(np.int64)
+        return np.asarray(self._order[place])
+
+
 def _stratified_weights(
     strata: npt.NDArray[np.int64], replicas: int, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Draw how often each resample holds each shower, strata keeping their sizes, shape (replicas, n)."""
-    order = np.argsort(strata, kind="stable")
-    size = np.bincount(strata)
+    """Draw how often each resample holds each shower, shape (replicas, n)."""
+    source = Strata(strata)
     weights = np.zeros((replicas, len(strata)), dtype=np.uint8)
-    start = np.repeat(np.concatenate([[0], np.cumsum(size)[:-1]]), size)
-    length = np.repeat(size, size)
     for r in range(replicas):
-        _add_drawn(order, start + (rng.random(len(strata)) * length).astype(np.int64), weights[r])
+        _add_drawn(source.draw(rng), weights[r])
     return weights
 
 
 @kernel
-def _add_drawn(order: Any, drawn: Any, weights: Any) -> None:
+def _add_drawn(drawn: Any, weights: Any) -> None:
     for i in range(len(drawn)):
-        weights[order[drawn[i]]] += 1
+        weights[drawn[i]] += 1
 
 
 @parallel_kernel

@@ -45,9 +45,6 @@ REPLICAS = 200
 #: Probability below minus one standard deviation of a Gaussian; the central 68 % lie between it and its complement.
 _LOWER = float(norm.cdf(-1.0))
 
-#: Of the variance of a squared distance at no difference: the least that an estimate of its variance may be.
-_LEAST = 2.0 / 3.0
-
 #: Probability that an equal candidate is called different by a whole family of numbers.
 _FALSE_ALARM = 0.01
 
@@ -244,13 +241,17 @@ def family_limit(n: int) -> float:
     return 2.0 if n <= 1 else float(norm.isf(_FALSE_ALARM / (2 * n)))
 
 
-def quadratic_error(slope: float, null: float) -> float:
+def quadratic_error(slope: float, null: float, floor: float) -> float:
     """Return the standard error of a distance that is quadratic in a difference d, its statistical part subtracted.
 
-    A form d' W d of an estimate whose covariance is C has the variance 2 tr(WCWC) + 4 d' WCW d at the true d. The first
-    term is what fluctuates without a difference. The second one, taken at the estimated d, is too large by
-    4 tr(WCWC) on average, twice the first: so `slope` - `null` is unbiased at any d. Without a difference it fluctuates
-    much, and together with the distance; it is not let fall below two thirds of what is certain to be there.
+    A form d' W d of an estimate whose covariance is C has the variance V(D) = 2 tr(WCWC) + 4 d' WCW d at the true
+    difference, whose distance is D. The second term taken at the estimated difference is too large by 4 tr(WCWC) on
+    average, twice the first: `slope` - `null` is unbiased. But it moves with the estimate D^, so that (D^ - D) over its
+    root is askew. The limits of D are therefore those of the score, (D^ - D)^2 = V(D): with V linear in D of slope b
+    they are D^ + b/2 -+ sqrt(V(D^) + b^2/4). For nu equal directions b/2 = 2 tr(WCWC) / tr(WC), `null` over `floor`.
+
+    Where the difference found is smaller than chance makes it on average, no part of it is real, and half of `slope` is
+    itself an unbiased variance, linear in D^ with the slope b/2; it is the larger there.
 
     Parameters
     ----------
@@ -258,8 +259,15 @@ def quadratic_error(slope: float, null: float) -> float:
         Variance of the distance to first order, 4 d' WCW d at the estimated d.
     null : float
         Variance of the distance without a difference, 2 tr(WCWC).
+    floor : float
+        Mean of the distance without a difference, tr(WC), before it is subtracted.
+
+    Notes
+    -----
+    E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209 (limits from the score).
     """
-    return float(np.sqrt(max(slope - null, _LEAST * null)))
+    score = (null / floor) ** 2 if floor > 0 else 0.0
+    return float(np.sqrt(max(slope - null + score, 0.5 * slope + 0.25 * score)))
 
 
 @dataclass(frozen=True)
@@ -306,7 +314,7 @@ def rms_distance(reference: Floats, candidate: Floats, training: Floats | None =
     net = square - statistical
     null = float(np.var(np.mean(noise**2, axis=1), ddof=1))
     slope = float(np.var(np.mean(2.0 * difference * noise, axis=1), ddof=1))
-    spread = quadratic_error(slope, null)
+    spread = quadratic_error(slope, null, statistical)
     value = float(np.sign(net) * np.sqrt(abs(net)))
     freedom = 2.0 * statistical**2 / null if null > 0 else np.inf
     p_value = float(chi2.sf(square * freedom / statistical, freedom)) if np.isfinite(freedom) else np.nan

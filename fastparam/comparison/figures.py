@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from fastparam.comparison.observables import by_name
 from fastparam.comparison.page import Figure
+from fastparam.comparison.svg import inline_svg
 
 if TYPE_CHECKING:
     from fastparam.comparison.comparison import Comparison
@@ -42,9 +42,12 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-#: For candidates, in order; full simulation is black.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = ("s", "^", "D", "v", "P", "X")
+#: For candidates, in order; full simulation is black. The last two are of P. Tol's (SRON/EPS/TN/09-002).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">")
+
+#: Characters of names that leave room for three columns in a legend.
+_SHORT = 12
 
 #: Samples and layers in a picture.
 _PICTURE_COLUMNS = 5
@@ -71,20 +74,11 @@ def as_figure(figure: MplFigure, title: str, caption: str = "") -> Figure:
     buffer = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    encoded = base64.b64encode(_compact(buffer.getvalue()).encode()).decode()
-    return Figure(title=title, source=f"data:image/svg+xml;base64,{encoded}", caption=caption)
+    return Figure(title=title, drawing=inline_svg(buffer.getvalue(), title), caption=caption)
 
 
-def _compact(svg: str) -> str:
-    """Round coordinates to a hundredth of a point and drop blanks between elements; a third of the size."""
-    rounded = re.sub(
-        r' (?:d|x|y)="[^"]*"', lambda attribute: re.sub(r"(\.\d\d)\d+", r"\1", attribute.group().replace("\n", "")), svg
-    )
-    return re.sub(r">\s+<", "><", rounded)
-
-
-def scalar_figure(comparison: Comparison, observable: str, group: str) -> Figure | None:
-    """Draw a scalar, or a distance, against incident energy; None where it was not measured."""
+def scalar_figure(comparison: Comparison, observable: str, group: str, only: str | None = None) -> Figure | None:
+    """Draw a scalar, or a distance, against incident energy, of all candidates or one; None if it was not measured."""
     o = by_name(observable)
     found = [m for m in comparison.measurements if m.observable == observable and _group(comparison, m) == group]
     if not found:
@@ -98,7 +92,7 @@ def scalar_figure(comparison: Comparison, observable: str, group: str) -> Figure
                 main, energy, _stack(found, "reference"), _stack(found, "error"), None, comparison.reference, len(names)
             )
         _floor(lower, energy, _stack(found, "floor"))
-        for i, name in enumerate(names):
+        for i, name in _chosen(names, only):
             columns = [m.candidates[name] for m in found]
             values = np.array([d.value[0] for d in columns]), np.array([d.error[0] for d in columns])
             deviations = np.array([d.deviation[0] for d in columns]), np.array([d.deviation_error[0] for d in columns])
@@ -115,8 +109,13 @@ def scalar_figure(comparison: Comparison, observable: str, group: str) -> Figure
         return as_figure(figure, f"{o.title}, {group}")
 
 
-def profile_figure(comparison: Comparison, observable: str, point: int, layer: str = "") -> Figure | None:
-    """Draw a profile at one energy, of one layer where the axis repeats per layer; None where it was not measured."""
+def profile_figure(
+    comparison: Comparison, observable: str, point: int, layer: str = "", only: str | None = None
+) -> Figure | None:
+    """Draw a profile at one energy, of one layer where the axis repeats per layer; None where it was not measured.
+
+    With `only`, the name of a candidate, no other one is drawn.
+    """
     o = by_name(observable)
     m = comparison.measurement(observable, point)
     if m is None or m.axis is None:
@@ -133,10 +132,11 @@ def profile_figure(comparison: Comparison, observable: str, point: int, layer: s
         names = list(m.candidates)
         _histogram(main, low, high, m.reference[chosen], m.error[chosen], comparison.reference)
         _band(lower, low, high, m.floor[chosen])
-        width = centre * 0.08 if radial else 0.12 * (high - low)
-        for i, name in enumerate(names):
+        width = (centre * 0.08 if radial else 0.12 * (high - low)) * min(1.0, 6.0 / len(names))
+        beside = len(names) if only is None else 1
+        for place_of, (i, name) in enumerate(_chosen(names, only)):
             d = m.candidates[name]
-            x = centre + width * (i - 0.5 * (len(names) - 1))
+            x = centre + width * (place_of - 0.5 * (beside - 1))
             _points(main, x, d.value[chosen], d.error[chosen], i, name, len(names), line=False)
             _points(lower, x, d.deviation[chosen], d.deviation_error[chosen], i, None, len(names), line=False)
         _limits(lower, comparison, o, where.energy)
@@ -165,6 +165,11 @@ def draw(comparison: Comparison, observables: Sequence[str], where: str | int, l
         for name in observables
     ]
     return tuple(f for f in drawn if f is not None)
+
+
+def _chosen(names: Sequence[str], only: str | None) -> list[tuple[int, str]]:
+    """Return the candidates to draw with the numbers that give them their colours."""
+    return [(i, name) for i, name in enumerate(names) if only in (None, name)]
 
 
 def _group(comparison: Comparison, m: Measurement) -> str:
@@ -306,12 +311,17 @@ def _finish(main: Any, lower: Any, o: Observable, place: str = "", m: Measuremen
                 _decades(axis)
         if axes.get_yscale() == "log":
             axes.yaxis.set_minor_locator(NullLocator())
+    names = main.get_legend_handles_labels()[1]
+    columns = 3 if len(names) > 5 and max(len(name) for name in names) <= _SHORT else 2
+    rows = -(-len(names) // columns)
     bottom, top = main.get_ylim()
     if main.get_yscale() == "linear":
         if m is not None and o.scale != "absolute":
             bottom = min(bottom, 0.0)
-        main.set_ylim(bottom, top + 0.25 * (top - bottom))  # room for the legend
-    main.legend(loc="upper right", ncols=2, handlelength=1.4, columnspacing=1.0)
+        main.set_ylim(bottom, top + (0.09 * rows + 0.07) * (top - bottom))  # room for the legend
+    elif rows > 2:
+        main.set_ylim(bottom, top * (top / bottom) ** (0.08 * (rows - 2)))
+    main.legend(loc="upper right", ncols=columns, handlelength=1.4, columnspacing=1.0)
 
 
 def _decades(axis: Any) -> None:
@@ -396,9 +406,8 @@ def picture_figure(pictures: Pictures, kind: Literal["mean", "single"], group: s
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
     encoded = base64.b64encode(buffer.getvalue()).decode()
-    return Figure(
-        f"{what}, {group}", f"data:image/png;base64,{encoded}", f"{what[:1].upper()}{what[1:]}; colour: four decades."
-    )
+    caption = f"{what[:1].upper()}{what[1:]}; colour: four decades."
+    return Figure(f"{what}, {group}", f"data:image/png;base64,{encoded}", caption=caption)
 
 
 def _disc(axes: Any, table: Floats, top: float) -> None:

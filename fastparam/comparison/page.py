@@ -49,11 +49,14 @@ class Table:
     rows : tuple of tuples of Cell, str, int or float
         As many cells as columns each. Floats are shown with four digits; everything is escaped.
     caption : str
+    cards : bool
+        Whether each row becomes a card on a narrow screen, instead of a table that scrolls.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell | str | int | float, ...], ...]
     caption: str = ""
+    cards: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,15 @@ class Figure:
     title : str
         What it shows, in words: read to those who do not see it.
     source : str
-        The image itself as a ``data:`` address (`figures.as_figure` makes one).
+        An image as a ``data:`` address, or "".
+    drawing : str
+        In place of it an ``<svg>`` element (`svg.inline_svg` makes one), written into the page as it is.
     caption : str
     """
 
     title: str
-    source: str
+    source: str = ""
+    drawing: str = ""
     caption: str = ""
 
 

@@ -23,25 +23,24 @@ __all__ = ["metric_sections", "modulation_sections", "picture_sections", "rankin
 
 _WORST = 5
 
-#: Columns of the summary, left to right: name and short title.
+#: Columns of the summary, left to right: name and short title. What else there is stands with the numbers.
 _COLUMNS = {
     "separation": "S",
     "auc_high": "AUC features",
     "auc_low": "AUC voxels",
     "challenge_separation": "S challenge",
     "fpd": "FPD",
-    "kpd": "KPD",
-    "wasserstein": "W1",
-    "duplicates": "near-duplicates",
-    "duplicates_training": "of training",
 }
+_REPEATS = {"duplicates": "own", "duplicates_training": "of training"}
+_TIMES = ("ms_batch_1", "ms_batch_100", "ms_batch_10000")
 
 _SUMMARY = (
     "S: separation averaged over all voxel features, statistical floor subtracted; 0 is full simulation, 1 is disjoint."
     " AUC: how well boosted trees tell showers apart by their features or voxels; 0.5 is not at all, and it grows with"
-    " the number of showers. S challenge: the CaloChallenge's definition, floor included. FPD, KPD: distances of all"
-    " features together. W1: Wasserstein distance in standard deviations, floor included. The first row is what full"
-    " simulation scores against itself (two halves; of S and W1, the statistical floor). ± is one standard deviation."
+    " the number of showers. S challenge: the CaloChallenge's definition, floor included. FPD: distance of all features"
+    " together. Repeats: near-duplicates, in % of the showers. Fails most in: the quantity of largest pull over its"
+    " limit, and that ratio; above 1 a difference is seen. The first row is what full simulation scores against itself"
+    " (two halves). ± is one standard deviation. KPD and Wasserstein distances are among the numbers."
 )
 
 
@@ -91,7 +90,7 @@ def _closest(comparison: Comparison) -> str:
     if not means:
         return ""
     best = min(means, key=lambda name: means[name])
-    others = ", ".join(f"{n} {v:.4f}" for n, v in sorted(means.items(), key=lambda x: x[1]) if n != best)
+    others = ", ".join(f"{n} {v:.4f}" for n, v in sorted(means.items(), key=lambda x: x[1])[1:])
     times = {m.candidate: m for m in comparison.metrics if m.name == "ms_batch_100"}
     words = f"Closest to full simulation: {best}, mean separation {means[best]:.4f}"
     words += f" ({others})." if others else "."
@@ -102,38 +101,54 @@ def _closest(comparison: Comparison) -> str:
 
 
 def _summary_table(comparison: Comparison, group: str) -> Table:
+    """Return a row per candidate, the closest first, below that of full simulation."""
     by_key = {(m.candidate, m.name): m for m in comparison.metrics if m.group in (group, "")}
-    names = [n for n in _COLUMNS if any(key[1] == n for key in by_key)]
-    times = [n for n in ("ms_batch_1", "ms_batch_100", "ms_batch_10000") if any(key[1] == n for key in by_key)]
+    named = {name for _, name in by_key}
+    names = [n for n in _COLUMNS if n in named]
+    repeats = [n for n in _REPEATS if n in named]
+    times = [n for n in _TIMES if n in named]
     best = {}
     for n in names:
         values = {c.name: abs(by_key[c.name, n].value) for c in comparison.candidates if (c.name, n) in by_key}
         if len(set(values.values())) > 1:
             best[n] = min(values, key=lambda c: values[c])
-    rows: list[tuple[Cell | str, ...]] = []
-    floor: list[Cell | str] = ["full simulation against itself", "–"]
-    for n in names:
-        some = next(m for key, m in by_key.items() if key[1] == n)
-        text = "0" if n == "separation" else _pm(some.floor, some.floor_error)
-        floor.append("0 by subtraction" if n == "separation" else text)
-    rows.append((*floor, *["–"] * len(times)))
+    some = {n: next(m for key, m in by_key.items() if key[1] == n) for n in (*names, *repeats)}
+    floor: list[Cell | str] = ["full simulation itself", "–"]
+    floor += ["0" if n == "separation" else _pm(some[n].floor, some[n].floor_error) for n in names]
+    floor += [" / ".join(_percent(some[n].floor) for n in repeats)] * bool(repeats) + ["–"] * bool(times) + ["–"]
+    ranked: list[tuple[float, tuple[Cell | str, ...]]] = []
     for number, c in enumerate(comparison.candidates):
         judged = [v for v in comparison.verdicts if v.candidate == c.name and v.passed is not None]
         failed = sum(v.passed is False for v in judged)
         limits = Cell("no limits")
         if judged:
             limits = Cell(f"{len(judged) - failed} of {len(judged)}", "bad" if failed else "good")
+        own = {n: by_key.get((c.name, n)) for n in (*names, *repeats, *times)}
         row: list[Cell | str] = [Cell(c.name, link=f"worst-{number}"), limits]
         for n in names:
-            m = by_key.get((c.name, n))
+            m = own[n]
             text = "–" if m is None else _pm(m.value, m.error)
             row.append(Cell(text, "good") if best.get(n) == c.name else text)
-        row += ["–" if (m := by_key.get((c.name, n))) is None else f"{m.value:.3g}" for n in times]
-        rows.append(tuple(row))
+        if repeats:
+            row.append(" / ".join("–" if (m := own[n]) is None else _percent(m.value) for n in repeats))
+        if times:
+            row.append(" / ".join("–" if (m := own[n]) is None else f"{m.value:.2g}" for n in times))
+        worst = worst_of(comparison, c.name, 1)
+        row.append(
+            Cell(f"{worst[0].title} ({worst[0].score:.3g})", "warn" if worst[0].score > 1 else "") if worst else "–"
+        )
+        first = own.get("separation")
+        ranked.append((np.inf if first is None else first.value, tuple(row)))
     columns = ["candidate", "limits kept", *(_COLUMNS[n] for n in names)]
-    columns += [f"ms, batch {n.removeprefix('ms_batch_')}" for n in times]
+    columns += [f"repeats, % {' / '.join(_REPEATS[n] for n in repeats)}"] * bool(repeats)
+    columns += [f"ms per shower, batch {' / '.join(n.removeprefix('ms_batch_') for n in times)}"] * bool(times)
     notes = [m.note for m in by_key.values() if "small" in m.note or "of each sample" in m.note]
-    return Table(tuple(columns), tuple(rows), f"{group}" + (f": {notes[0]}" if notes else ""))
+    rows = (tuple(floor), *(row for _, row in sorted(ranked, key=lambda r: r[0])))
+    return Table((*columns, "fails most in"), rows, f"{group}" + (f": {notes[0]}" if notes else ""), cards=True)
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.2g}"
 
 
 def _worst_table(comparison: Comparison, worst: Sequence[Finding]) -> Table:
@@ -160,6 +175,7 @@ def _worst_table(comparison: Comparison, worst: Sequence[Finding]) -> Table:
         tuple(rows),
         f"The worst quantity of each of the {_WORST} worst aspects. Limit: what the largest of a family of numbers"
         " exceeds by chance in 1 % of cases.",
+        cards=True,
     )
 
 
@@ -185,12 +201,12 @@ def _figure(comparison: Comparison, candidate: str, f: Finding) -> Figure | None
     assert f.verdict is not None
     number = f.verdict.largest_pull
     if by_name(f.name).kind != "profile" or number is None:
-        return scalar_figure(comparison, f.name, f.verdict.group)
+        return scalar_figure(comparison, f.name, f.verdict.group, candidate)
     m = comparison.measurement(f.name, number.point)
     layer = ""
     if m is not None and m.axis is not None and any(m.axis.group):
         layer = next((g for k, g in enumerate(m.axis.group) if m.axis.place(k) == number.entry), "")
-    return profile_figure(comparison, f.name, number.point, layer)
+    return profile_figure(comparison, f.name, number.point, layer, candidate)
 
 
 # --- showers

@@ -29,18 +29,20 @@ LONG_NAME = "a_candidate_with_a_long_name_of_its_own.tune.h5"
 PROBE = """<script>addEventListener('load', () => {
   const wide = [], root = document.documentElement;
   for (const e of document.querySelectorAll('body *')) {
-    if (e.closest('.scroll') && !e.matches('.scroll')) continue;
+    if (e.closest('svg') || e.closest('.scroll') && !e.matches('.scroll')) continue;
     const box = e.getBoundingClientRect();
     if (box.width && (box.right > root.clientWidth + 1 || box.left < -1)) wide.push(e.tagName + ' ' + e.className);
     if (!e.matches('.scroll') && e.scrollWidth > e.clientWidth + 1 && e.clientWidth) wide.push('in ' + e.tagName);
   }
-  const images = [...document.images];
+  const images = [...document.images], drawn = [...document.querySelectorAll('figure > svg')];
   const links = [...document.querySelectorAll('a[href^="#"]')];
   const found = {
-    wide, page: root.scrollWidth - root.clientWidth, width: root.clientWidth, images: images.length,
+    wide, page: root.scrollWidth - root.clientWidth, width: root.clientWidth, images: images.length + drawn.length,
     missing: images.filter(i => !i.complete || !i.naturalWidth).map(i => i.alt),
     dead: links.filter(a => !document.getElementById(a.getAttribute('href').slice(1))).map(a => a.textContent),
-    small: images.filter(i => i.offsetParent && i.getBoundingClientRect().width < 250).map(i => i.alt),
+    small: [...images, ...drawn].filter(i => i.getClientRects().length && i.getBoundingClientRect().width < 250)
+      .map(i => i.outerHTML.slice(0, 80)),
+    scrolled: [...document.querySelectorAll('#summary .scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length,
     tables: document.querySelectorAll('table').length,
   };
   document.body.setAttribute('data-found', btoa(unescape(encodeURIComponent(JSON.stringify(found)))));
@@ -89,6 +91,7 @@ def test_nothing_is_missing_and_no_text_overflows(page: Path, width: int) -> Non
     assert found["missing"] == []
     assert found["dead"] == []
     assert found["small"] == []
+    assert found["scrolled"] == 0  # the first table is no wider than the page
     assert found["images"] > 20
     assert found["tables"] > 5
 
@@ -116,6 +119,6 @@ def test_the_first_screen_answers_who_is_closest_where_each_fails_and_shows_it(p
     assert f"Closest to full simulation: {LONG_NAME}" in html
     worst = html.split("Where it fails: bad</h2>")[1].split("</section>")[0]
     assert worst.count("difference seen") >= 1
-    assert worst.count("<img") == 5
+    assert worst.count("<figure>") == 5
     assert "Showers: photon" in html
-    assert np.all([word in html for word in ("S challenge", "near-duplicates", "W1")])
+    assert np.all([word in html for word in ("S challenge", "repeats, %", "fails most in")])

@@ -295,6 +295,7 @@ def rms_distance(reference: Floats, candidate: Floats, training: Floats | None =
     """Compare two vectors of correlated estimates by one number.
 
     The mean square D of the differences minus its statistical part is unbiased; its error is that of `quadratic_error`.
+    The error of the root is half the distance between the roots of its limits.
     The significance refers the mean square to a scaled chi-square of the same mean and variance (Satterthwaite), since
     few or correlated entries are far from Gaussian.
 
@@ -315,12 +316,12 @@ def rms_distance(reference: Floats, candidate: Floats, training: Floats | None =
     null = float(np.var(np.mean(noise**2, axis=1), ddof=1))
     slope = float(np.var(np.mean(2.0 * difference * noise, axis=1), ddof=1))
     spread = quadratic_error(slope, null, statistical)
-    value = float(np.sign(net) * np.sqrt(abs(net)))
+    value, low, high = (float(np.sign(x) * np.sqrt(abs(x))) for x in (net, net - spread, net + spread))
     freedom = 2.0 * statistical**2 / null if null > 0 else np.inf
     p_value = float(chi2.sf(square * freedom / statistical, freedom)) if np.isfinite(freedom) else np.nan
     return Distance(
         value=value,
-        error=spread / (2.0 * max(abs(value), np.sqrt(spread))) if spread > 0 else 0.0,
+        error=0.5 * (high - low),
         pull=max(float(norm.isf(max(p_value, 1e-300))), 0.0) if np.isfinite(p_value) else np.nan,
         floor=float(np.sqrt(np.mean((reference[1:] - reference[0])[:, usable] ** 2))),
     )

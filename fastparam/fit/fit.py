@@ -82,7 +82,7 @@ def minimise(minuit: Minuit) -> None:
     HESSE recomputes the estimated distance to the minimum with the exact curvature, which can show that MIGRAD stopped
     early; starting again from there ends it.
     """
-    minuit.print_level = -1  # its messages would reach the terminal; what they mean is in `valid` and the flags of the fit
+    minuit.print_level = -1  # no messages on the terminal: what they mean is in `valid` and the flags
     for strategy in (1, 1, 2):
         minuit.strategy = strategy
         minuit.migrad(ncall=20_000)

@@ -2,10 +2,11 @@
 
 *Shape.* Per layer a histogram of the energy in r, one per energy point and bin of the leading component
 (`fit.energies`); each is drawn towards the one of its energy, and that towards the one of the layer, by a weight that
-cross-validation chooses. Bins are a lateral cell wide in the core (1 mm, say) and grow with r; inside a bin energy is
-uniform in r^2. alpha has a histogram per layer and zone of r, shared by all energies: what depends on alpha is the grid
-in which simulations merge hits, and the lie of the layers. Between energies the densities are mixed, hit by hit, which
-is the linear interpolation of the mean shape.
+cross-validation chooses; then the profile of all layers together is brought back at each energy. Bins are a lateral
+cell wide in the core (1 mm, say) and grow with r; inside a bin energy is uniform in r^2. alpha has a histogram per
+layer and zone of r, shared by all energies: what depends on alpha is the grid in which simulations merge hits, and the
+lie of the layers. Between energies the densities are mixed, hit by hit, which is the linear interpolation of the mean
+shape.
 
 *Radial function.* Of electromagnetic particles the tuned two-component law (`fit.radial`) at the layer's mean age is
 the alternative to the histograms in r. Each layer takes what predicts the energy of left-out showers better.
@@ -19,13 +20,12 @@ quadrants as it does from shower to shower,
     E[ sum_k (phi_k - p_k)^2 / p_k ] / (K - 1) = 1 / n_eff,         ln n_eff = c0 + c1 ln(E_layer / MeV),
 
 phi_k the share of a layer's energy in window k of K, p_k its expectation. Hits of hadrons have weights with the
-spectrum of the stored hits at their radius, of mean 1 at every radius, so that the mean shape does not depend on them.
+spectrum of the stored hits, one for all radii, so that the mean shape does not depend on them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,9 @@ _ALPHA_HITS, _FLAT = 1500, 0.01
 #: Weights that are tried, in hits, with which a histogram is drawn towards the next coarser one.
 _PSEUDO = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 _FOLDS = 4
+
+#: How often pooled profiles are brought back, and what no change is worth in hits.
+_RAKINGS, _RAKED_HITS = 5, 30.0
 
 #: Below this p-value (for all layers together) a mirror symmetry is taken to be broken.
 _BROKEN = 0.01
@@ -237,6 +240,7 @@ def fit(
         predicted = np.einsum("pblr,plr->l", share.sum(axis=0), np.log(np.maximum(shares, 1e-12)))
         takes_law = predicted > own
         density = np.where(takes_law[:, None], shares[:, None], density)
+    density = _raked(density, share.sum(axis=0), number.sum(axis=0))
     folded = _symmetries(hits, energy, n_layers)
     zone, alpha = _alpha(hits, column, n_r, n_layers, geometry, folded)
     weights, weight_edges = _weights(hits) if weighted else (np.zeros((1, 2)), np.array([0.0, np.inf]))
@@ -286,6 +290,24 @@ def _drawn_together(share: Floats, number: Floats, area: Floats, pseudo: float) 
     of_layer = step(share.sum(axis=(0, 1)), number.sum(axis=(0, 1)), everywhere / everywhere.sum())
     of_energy = step(share.sum(axis=1), number.sum(axis=1), of_layer)
     return step(share, number, of_energy[:, None])
+
+
+def _raked(density: Floats, share: Floats, number: Floats) -> Floats:
+    """Densities (P, B, L, R) whose sum over layers and bins is that of the showers, at every energy.
+
+    Drawn together, histograms of few hits lose how the shower's width changes with its energy: one factor for all
+    layers per energy and radial bin gives it back (iterative proportional fitting).
+    """
+    layer = share.sum(axis=-1)
+    seen = share.sum(axis=(1, 2))
+    hits = number.sum(axis=(1, 2))[:, None] * seen / np.maximum(seen.sum(axis=1, keepdims=True), 1e-300)
+    for _ in range(_RAKINGS):
+        expected = np.einsum("pbl,pblr->pr", layer, density)
+        ratio = np.where(expected > 0, seen / np.where(expected > 0, expected, 1.0), 1.0)
+        factor = (hits * ratio + _RAKED_HITS) / (hits + _RAKED_HITS)
+        density = density * factor[:, None, None]
+        density /= np.maximum(density.sum(axis=-1, keepdims=True), 1e-300)
+    return density
 
 
 def _choose_pseudo(share: Floats, number: Floats, area: Floats) -> tuple[float, Floats]:
@@ -455,21 +477,21 @@ def _gamma_regression(x: Floats, y: Floats, prior: Floats, strength: float) -> F
 
 
 def _weights(hits: LayerHits) -> tuple[Floats, Floats]:
-    """Quantiles of ln(e / mean e) of hits in zones of r, and the zones' edges."""
+    """Quantiles of ln(e / mean e at the hit's radius), and the edges of the one zone of r that they hold for.
+
+    One spectrum for all radii: hits of a layer share its energy, and only if their weights have the same distribution
+    is each one's mean share 1/n. With a wider spectrum far out, far hits lose energy to all others: 20 % of R50.
+    """
     edges = [0.0]
     for edge in _WEIGHT_ZONES[1:]:
         inside = (hits.r >= edges[-1]) & (hits.r < edge)
         if inside.sum() >= 500 and (hits.r >= edge).sum() >= 500:
             edges.append(edge)
-    full = np.array([*edges, np.inf])
-    u = (np.arange(_WEIGHT_KNOTS) + 0.5) / _WEIGHT_KNOTS
-    tables = []
-    for low, high in pairwise(full):
-        e = hits.e[(hits.r >= low) & (hits.r < high)]
-        # Means of equal parts of the sorted energies keep the mean exactly.
-        parts = (
-            np.array([part.mean() for part in np.array_split(np.sort(e), _WEIGHT_KNOTS)]) if len(e) >= len(u) else None
-        )
-        w = np.ones(len(u)) if parts is None else parts / parts.mean()
-        tables.append(np.log(w))
-    return np.array(tables), full
+    zone = np.searchsorted(edges, hits.r, side="right") - 1
+    mean = np.bincount(zone, weights=hits.e, minlength=len(edges)) / np.maximum(np.bincount(zone), 1)
+    everywhere = np.array([0.0, np.inf])
+    if len(hits.r) < _WEIGHT_KNOTS:
+        return np.zeros((1, _WEIGHT_KNOTS)), everywhere
+    # Means of equal parts of the sorted weights keep the mean exactly.
+    parts = np.array([part.mean() for part in np.array_split(np.sort(hits.e / mean[zone]), _WEIGHT_KNOTS)])
+    return np.log(parts / parts.mean())[None], everywhere

@@ -127,6 +127,32 @@ def test_weights_have_the_spectrum_of_the_hits_and_the_mean_one() -> None:
         assert np.quantile(zone, [0.1, 0.5, 0.9]) == pytest.approx(stats.expon.ppf([0.1, 0.5, 0.9]), rel=0.1, abs=0.02)
 
 
+def test_weights_of_hits_have_the_same_law_at_all_radii() -> None:
+    """Else those with the wider law would have less than their share of a layer's energy: E[w/sum w] is not E[w]/n."""
+    hits, _ = toy()
+    rng = np.random.default_rng(3)
+    far = rng.lognormal(0.0, 1.5, len(hits.r))
+    e = np.where(hits.r < 4.0, 1.0, far)
+    model = fitted(LayerHits(hits.shower, hits.layer, hits.r, hits.alpha, e), weighted=True)
+    assert len(model.weights) == 1
+    # What was done before, with ten hits per layer: a fifth of the energy of the far ones is lost.
+    outer = rng.random((20_000, 10)) < 0.4
+    w = np.where(outer, rng.lognormal(-(1.5**2) / 2, 1.5, outer.shape), 1.0)
+    assert ((w * outer).sum(axis=1) / w.sum(axis=1)).mean() < 0.4 * 0.9
+
+
+def test_the_pooled_profile_of_each_energy_is_kept_though_layers_lend_each_other_histograms() -> None:
+    """Showers of 4 GeV are half as wide as those of 16 GeV; with 3 hits per layer histograms are drawn together."""
+    hits, _ = toy(per_shower=3)
+    wide = np.where(ENERGIES[hits.shower] > 8000.0, 2.0, 1.0)
+    model = fitted(LayerHits(hits.shower, hits.layer, hits.r * wide, hits.alpha, hits.e))
+    middle = 0.5 * (model.edges[1:] + model.edges[:-1])
+    for p, energy in enumerate(np.unique(ENERGIES)):
+        own = ENERGIES[hits.shower] == energy
+        seen = np.histogram((hits.r * wide)[own], model.edges)[0] / own.sum()
+        assert model.density[p].mean(axis=(0, 1))[middle < 50] == pytest.approx(seen[middle < 50], abs=0.01)
+
+
 def test_the_radial_function_is_taken_where_it_predicts_better() -> None:
     hits, _ = toy(per_shower=12)
 

@@ -29,9 +29,9 @@ from fastparam.random import exponential, fill_uniforms, normal, poisson, stream
 from fastparam.shapes.corners import blended1, corners1
 from fastparam.shapes.normal import normal_cdf1
 from fastparam.shapes.quantile_table import knot1, quantile1
-from fastparam.shapes.quick_functions import exp1
+from fastparam.shapes.quick_functions import direction1, exp1
 from fastparam.shapes.ring_placing import place_rings1
-from fastparam.shapes.tilt import WORK
+from fastparam.shapes.tilt import LANES, WORK, WORK_INTS
 from fastparam.showers.showers import Showers
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ _MAX_CLUMPS, _CLUMP_RADIUS = 64, 0.9
 #: Hits that are drawn together: their arrays stay in the fast caches. A ring is never split.
 _CHUNK = 1024
 
-_NONE, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-_BINS, _STEP = np.float32(N_ALPHA), np.float32(2.0 * math.pi / N_ALPHA)
-_MIDDLE = (np.arange(N_ALPHA) + 0.5) * (2.0 * math.pi / N_ALPHA) - math.pi
-_COS, _SIN = np.cos(_MIDDLE).astype(np.float32), np.sin(_MIDDLE).astype(np.float32)
-_D2, _D3, _D4 = np.float32(1.0 / 2.0), np.float32(1.0 / 6.0), np.float32(1.0 / 24.0)
+#: Hits whose rings are noted at once.
+_RUN = 16
+
+_HALF, _ONE = np.float32(0.5), np.float32(1.0)
+_BINS, _PER_BIN = np.float32(N_ALPHA), np.float32(1.0 / N_ALPHA)
 _N_DEPTH_CELLS = np.float32(N_DEPTHS - 1)
 
 
@@ -119,28 +119,23 @@ def _zones1(n: int, r: Any, slot: Any, azimuth: Any, model: Any, ints: Any, real
 
 
 @kernel
-def _directions1(n: int, u: Any, entry: Any, reals: Any, bin_: Any, place: Any, factor: Any, c: Any, s: Any) -> None:
+def _directions1(n: int, u: Any, entry: Any, reals: Any, turn: Any, factor: Any, c: Any, s: Any) -> None:
     """Draw cos and sin of alpha, and the mean energy of a hit there: bins by the alias method, even within a bin."""
     for h in range(n):
         x = u[h] * _BINS
         b = np.int32(x)
         part = x - np.float32(b)
         table = np.uint64(entry[h])
-        at = table + np.uint64(4 * b)
-        own, other = reals[at], np.int32(reals[at + np.uint64(1)])
+        packed = reals[table + np.uint64(2 * b)]
+        other = np.int32(packed)
+        own = packed - np.float32(other)
         stays = part < own
         above, width = part if stays else part - own, own if stays else _ONE - own
         b = b if stays else other
-        bin_[h] = b
-        place[h] = above / width - _HALF
-        factor[h] = reals[table + np.uint64(4 * b + 2)]
+        turn[h] = (np.float32(b) + above / width) * _PER_BIN - _HALF
+        factor[h] = reals[table + np.uint64(2 * b + 1)]
     for h in range(n):
-        d = place[h] * _STEP
-        d2 = d * d
-        cos, sin = _ONE - d2 * (_D2 - d2 * _D4), d * (_ONE - d2 * _D3)
-        at = np.uint64(bin_[h])
-        c[h] = _COS[at] * cos - _SIN[at] * sin
-        s[h] = _SIN[at] * cos + _COS[at] * sin
+        c[h], s[h] = direction1(turn[h])
 
 
 @kernel
@@ -162,26 +157,35 @@ def _hits1(
     size = _CHUNK
     for g in range(rings):
         size = max(size, int(number[g]))
-    floats = np.empty(10 * size + rings * (HIT_SIZE + 5) + WORK, dtype=np.float32)
+    size += _RUN
+    floats = np.empty(11 * size + rings * 5 + WORK, dtype=np.float32)
     own, place, factor, r, c, s = (
         floats[:size], floats[size : 2 * size], floats[2 * size : 3 * size], floats[3 * size : 4 * size],
         floats[4 * size : 5 * size], floats[5 * size : 6 * size],
     )  # fmt: skip
     across = floats[size : 3 * size]  # place and factor are no longer needed by then
-    uniforms, rest = floats[6 * size : 10 * size], floats[10 * size :]
+    uniforms, tilts, rest = (
+        floats[6 * size : 10 * size],
+        floats[10 * size : 11 * size + WORK],
+        floats[11 * size + WORK :],
+    )
     d1, d2, amount, turns = (
         rest[:rings], rest[rings : 2 * rings], rest[2 * rings : 3 * rings], rest[3 * rings : 5 * rings]
     )  # fmt: skip
-    tilts, tables = rest[5 * rings : 5 * rings + WORK], rest[5 * rings + WORK :]
-    numbers = np.empty(4 * size + 4 * rings + 1, dtype=np.int32)
-    slot, base, entry, bin_, rest_ = (
-        numbers[:size], numbers[size : 2 * size], numbers[2 * size : 3 * size], numbers[3 * size : 4 * size],
-        numbers[4 * size :],
+    numbers = np.empty(3 * size + 6 * rings + 1 + WORK_INTS, dtype=np.int32)
+    slot, base, entry, rest_ = (
+        numbers[:size], numbers[size : 2 * size], numbers[2 * size : 3 * size], numbers[3 * size :]
     )  # fmt: skip
-    azimuth, kind, ring, first = (
-        rest_[:rings], rest_[rings : 2 * rings], rest_[2 * rings : 3 * rings], rest_[3 * rings :]
+    azimuth, kind, ring, first, sorting = (
+        rest_[:rings], rest_[rings : 2 * rings], rest_[2 * rings : 3 * rings], rest_[3 * rings : 4 * rings + 1],
+        rest_[4 * rings + 1 :],
     )  # fmt: skip
-    doubles = np.empty(size + rings)
+    doubles = np.empty(size + 3 * rings + LANES)
+    # Tables of all rings: where they are at an energy point, blended between points.
+    tables, at = reals, slices[corner[0, 0], _S_HITS] + corner[0, 1] * rings * HIT_SIZE
+    if n_corners > 1:
+        tables, at = np.empty(rings * HIT_SIZE, dtype=np.float32), 0
+        blended1(n_corners, w, corner, slices, _S_HITS, 0, 1, reals, tables)
     section, g, low = 0, 0, 0
     while g < rings:
         # Rings with hits, as many as fill a chunk.
@@ -195,17 +199,15 @@ def _hits1(
                 azimuth[k] = model[_AZIMUTH] + ints[model[_ZONE] + section_layer[section]] * AZIMUTH_SIZE
                 ring[k], amount[k], d1[k], d2[k] = g, row[g], row[rings + g], row[2 * rings + g]
                 kind[k] = ints[model[_TURNS] + g]
-                table = tables[k * HIT_SIZE : (k + 1) * HIT_SIZE]
-                blended1(n_corners, w, corner, slices, _S_HITS, g, rings, reals, table)
-                for h in range(n, n + hits):
-                    slot[h] = k
+                begin = np.int32(at + g * HIT_SIZE)
+                for h in range(n, n + hits, _RUN):
+                    for q in range(h, h + _RUN):  # what is too much is overwritten by the next ring
+                        slot[q], base[q] = k, begin
                 n, k = n + hits, k + 1
                 first[k] = n
             g += 1
         if n == 0:
             break
-        for h in range(n):
-            base[h] = slot[h] * np.int32(HIT_SIZE)
         fill_uniforms(state, uniforms[: 4 * n])
         if model[_CLUMPED] != 0:
             for m in range(k):
@@ -216,7 +218,7 @@ def _hits1(
                     _clump1(state, rate * amount[m], uniforms[:n], uniforms[n : 2 * n], first[m], first[m + 1])
         _radii1(n, base, uniforms, tables, place, r)
         _zones1(n, r, slot, azimuth, model, ints, reals, entry)
-        _directions1(n, uniforms[n:], entry, reals, bin_, place, factor, c, s)
+        _directions1(n, uniforms[n:], entry, reals, place, factor, c, s)
         _energies1(n, base, uniforms[2 * n :], tables, factor, place, own)
         share = uniforms[3 * n : 4 * n]
         if model[_DEEP] != 0:
@@ -224,7 +226,7 @@ def _hits1(
                 share[h] = quantile1(share[h] * _N_DEPTH_CELLS, tables, base[h] + np.int32(HIT_DEPTH))
         place_rings1(
             k, ring, first, slot, amount, d1, d2, kind, r[:n], c[:n], s[:n], own[:n], share, first_ring, section_layer,
-            single, surfaces, knobs[4] > 0.0, position, u, across, tilts, turns, doubles, x[low : low + n],
+            single, surfaces, knobs[4] > 0.0, position, u, across, tilts, turns, doubles, sorting, x[low : low + n],
             y[low : low + n], z[low : low + n], e[low : low + n], layer[low : low + n],
         )  # fmt: skip
         low += n

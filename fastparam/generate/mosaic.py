@@ -21,7 +21,7 @@ from fastparam.generate.ring_features import draw_features
 from fastparam.generate.ring_program import MODEL, SLICE, TABLES, Pool, RingProgram, ring_program
 from fastparam.random import stream, uniform
 from fastparam.shapes.ring_placing import place_rings1
-from fastparam.shapes.tilt import FREE, ONLY_TURN, QUARTERS, WORK
+from fastparam.shapes.tilt import FREE, LANES, ONLY_TURN, QUARTERS, WORK, WORK_INTS
 from fastparam.showers.showers import Showers
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _hits1(
             size = max(size, hit_first[chosen[g] + 1] - hit_first[chosen[g]])
     # Rings that no donor has give their energy to the others.
     more = energy / given if given > 0.0 else 1.0
-    floats = np.empty(7 * size + 5 * rings + WORK, dtype=np.float32)
+    floats = np.empty(8 * size + 5 * rings + WORK, dtype=np.float32)
     r, c, s, own, share, across, rest = (
         floats[:size], floats[size : 2 * size], floats[2 * size : 3 * size], floats[3 * size : 4 * size],
         floats[4 * size : 5 * size], floats[5 * size : 7 * size], floats[7 * size :],
@@ -138,11 +138,12 @@ def _hits1(
         rest[:rings], rest[rings : 2 * rings], rest[2 * rings : 3 * rings], rest[3 * rings : 5 * rings],
         rest[5 * rings :],
     )  # fmt: skip
-    numbers = np.empty(size + 3 * rings + 1, dtype=np.int32)
-    kind, ring, first, slot = (
-        numbers[:rings], numbers[rings : 2 * rings], numbers[2 * rings : 3 * rings + 1], numbers[3 * rings + 1 :]
+    numbers = np.empty(size + 5 * rings + 1 + WORK_INTS, dtype=np.int32)
+    kind, ring, first, slot, sorting = (
+        numbers[:rings], numbers[rings : 2 * rings], numbers[2 * rings : 3 * rings + 1],
+        numbers[3 * rings + 1 : 3 * rings + 1 + size], numbers[3 * rings + 1 + size :],
     )  # fmt: skip
-    doubles = np.empty(size + rings)
+    doubles = np.empty(size + 3 * rings + LANES)
     section, g, low = 0, 0, 0
     while g < rings:
         n, k = 0, 0
@@ -183,8 +184,8 @@ def _hits1(
             break
         place_rings1(
             k, ring, first, slot, amount, d1, d2, kind, r[:n], c[:n], s[:n], own[:n], share, first_ring, section_layer,
-            single, surfaces, barrel, position, u, across, tilts, turns, doubles, x[low : low + n], y[low : low + n],
-            z[low : low + n], e[low : low + n], layer[low : low + n],
+            single, surfaces, barrel, position, u, across, tilts, turns, doubles, sorting, x[low : low + n],
+            y[low : low + n], z[low : low + n], e[low : low + n], layer[low : low + n],
         )  # fmt: skip
         low += n
 

@@ -65,8 +65,11 @@ class MODEL:
 #: Where the tables of a ring's hits begin: quantiles of the radius, of ln energy, of the depth; and how long they are.
 HIT_E, HIT_DEPTH, HIT_SIZE = len(KNOTS), 2 * len(KNOTS), 2 * len(KNOTS) + N_DEPTHS
 
-#: Numbers of a zone's table of the azimuth: four for every bin.
-AZIMUTH_SIZE = 4 * N_ALPHA
+#: Numbers of a zone's table of the azimuth: two for every bin.
+AZIMUTH_SIZE = 2 * N_ALPHA
+
+#: A part that stays whole, short of 1 by what single precision tells apart beside a number of a bin.
+_WHOLE = 1.0 - 2.0**-17
 
 
 @dataclass(frozen=True)
@@ -210,25 +213,25 @@ def _expected(hits: RingHits) -> npt.NDArray[np.float64]:
 
 
 def _azimuth(azimuth: AlphaTables, grid: bool, spectra: bool) -> npt.NDArray[np.float64]:
-    """Return for each zone and bin in alpha an entry of Walker's alias method, shape (Z, 40, 4).
+    """Return for each zone and bin in alpha an entry of Walker's alias method, shape (Z, 40, 2).
 
-    An entry is the part of it that stays in its own bin, the bin that the rest goes to, the mean energy of hits of the
-    bin relative to the layer's, and nothing. (A. J. Walker, ACM TOMS 3 (1977) 253; built as by M. D. Vose, IEEE Trans.
-    Softw. Eng. 17 (1991) 972.)
+    An entry is the number of the bin that a part goes to plus the part (< 1) that stays in its own bin, and the mean
+    energy of hits of its own bin relative to the layer's. (A. J. Walker, ACM TOMS 3 (1977) 253; built as by M. D. Vose,
+    IEEE Trans. Softw. Eng. 17 (1991) 972.)
     """
     n_zones = len(azimuth.factor)
-    table = np.zeros((n_zones, N_ALPHA, 4))
-    table[..., 0], table[..., 1], table[..., 2] = 1.0, np.arange(N_ALPHA), azimuth.factor if grid and spectra else 1.0
+    stays, other = np.ones((n_zones, N_ALPHA)), np.tile(np.arange(N_ALPHA), (n_zones, 1))
     for k in np.flatnonzero(~azimuth.flat) if grid else ():
         left = N_ALPHA * np.diff(azimuth.cumulative[k])
         small, large = ([int(b) for b in np.flatnonzero(chosen)] for chosen in (left < 1.0, left >= 1.0))
         while small and large:
             b, rich = small.pop(), large[-1]
-            table[k, b, 0], table[k, b, 1] = left[b], rich
+            stays[k, b], other[k, b] = left[b], rich
             left[rich] -= 1.0 - left[b]
             if left[rich] < 1.0:
                 small.append(large.pop())
-    return table
+    factor = azimuth.factor if grid and spectra else np.ones_like(stays)
+    return np.stack([other + np.clip(stays, 0.0, _WHOLE), factor], axis=2)
 
 
 def _zone_of(edges: npt.NDArray[np.float64]) -> tuple[float, Ints]:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastparam._numba import kernel
-from fastparam.shapes.lines import axes1, place_hits1
-from fastparam.shapes.ring_sums import total1
-from fastparam.shapes.tilt import turn_and_tilt1
+from fastparam.shapes.lines import axes1, place_hits1, place_in_planes1
+from fastparam.shapes.tilt import LANES, turn_and_tilt1
 
 __all__ = ["place_rings1"]
 
@@ -18,7 +17,7 @@ __all__ = ["place_rings1"]
 def place_rings1(
     k: int, ring: Any, first: Any, slot: Any, amount: Any, d1: Any, d2: Any, kind: Any, r: Any, c: Any, s: Any, w: Any,
     share: Any, first_ring: Any, section_layer: Any, single: Any, surfaces: Any, barrel: bool, position: Any, u: Any,
-    across: Any, tilts: Any, turns: Any, doubles: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
+    across: Any, tilts: Any, turns: Any, doubles: Any, ints: Any, x: Any, y: Any, z: Any, e: Any, layer: Any,
 ) -> None:  # fmt: skip
     """Turn and tilt k rings to their dipoles, scale them to their energies, and place their n hits.
 
@@ -42,31 +41,41 @@ def place_rings1(
         Layers without depth inside; where layers begin and end.
     barrel, position, u
         Of the particle's line; see `shapes.lines`.
-    across, turns, tilts, doubles : arrays (>= 2 n,), (>= 2 k,), (`WORK`,), (>= n + k,)
-        Space; the last one float64, the others float32.
+    across, turns, tilts, doubles, ints : arrays
+        Space: float32 (>= 2 n,), (>= 2 k,), (>= n + `WORK`,), float64 (>= n + 3 k + `LANES`,), int32
+        (>= 2 k + `WORK_INTS`,).
     x, y, z, e, layer : arrays (n,)
         Filled: mm, MeV, index.
     """
     n = len(r)
-    cos, sin, path, scale = turns[:k], turns[k : 2 * k], doubles[:n], doubles[n : n + k]
+    cos, sin, path, scale = turns[:k], turns[k : 2 * k], doubles[:n], doubles[n : n + k + LANES]
     across1, across2 = across[:n], across[n : 2 * n]
-    turn_and_tilt1(c, s, w, first, k, d1, d2, kind, cos, sin, tilts)
-    for m in range(k):
-        scale[m] = amount[m] / total1(w[first[m] : first[m + 1]])
-    for h in range(n):
-        e[h] = scale[np.uint64(slot[h])] * w[h]
+    turn_and_tilt1(c, s, w, first, slot, k, amount, d1, d2, kind, cos, sin, e, scale, tilts, ints)
     for h in range(n):
         own = np.uint64(slot[h])
         across1[h] = r[h] * (cos[own] * c[h] - sin[own] * s[h])
         across2[h] = r[h] * (sin[own] * c[h] + cos[own] * s[h])
     e1, e2 = np.empty(3), np.empty(3)
     axes1(barrel, u, e1, e2)
-    begin, section = 0, 0
+    front, thickness = doubles[n + k : n + 2 * k], doubles[n + 2 * k : n + 3 * k]
+    begin, section, planes = 0, 0, not barrel
     while begin < k:
         while ring[begin] >= first_ring[section + 1]:
             section += 1
         number, end = section_layer[section], begin
         while end < k and ring[end] < first_ring[section + 1]:
+            end += 1
+        planes = planes and single[number] != 0
+        front[begin:end], thickness[begin:end] = surfaces[number, 0], surfaces[number, 1] - surfaces[number, 0]
+        layer[first[begin] : first[end]] = number
+        begin = end
+    if planes:
+        place_in_planes1(position, u, e1, e2, slot, front, thickness, across1, across2, share, path, x, y, z)
+        return
+    begin = 0
+    while begin < k:
+        number, end = layer[first[begin]], begin
+        while end < k and layer[first[end]] == number:
             end += 1
         low, high = first[begin], first[end]
         place_hits1(
@@ -74,5 +83,4 @@ def place_rings1(
             across1[low:high], across2[low:high], share[low:high], path[low:high],
             x[low:high], y[low:high], z[low:high],
         )  # fmt: skip
-        layer[low:high] = number
         begin = end

@@ -3,11 +3,14 @@
 A ring is turned as a whole, freely or by quarters (which keep the pattern of a square grid). Then its hits are
 reweighted,
 
-    e_i -> e_i (1 + x_i + x_i^2/2),    x_i = a cos alpha_i + b sin alpha_i,
+    w_i -> w_i (1 + x_i + x_i^2/2),    x_i = a cos alpha_i + b sin alpha_i,
 
-the first terms of exp(x), positive everywhere. What this does to D = sum e exp(i alpha)/sum e is a rational function
+the first terms of exp(x), positive everywhere. What this does to D = sum w exp(i alpha)/sum w is a rational function
 of (a, b) and of the moments of (cos, sin) up to the third, which are summed once: (a, b) are then found by a few
 Newton steps without looking at the hits again. Moving hits instead would blur what single far deposits look like.
+
+Rings are worked on in groups of 16, one in each *lane*, so that every loop becomes vector code however few hits a ring
+has. For that, rings of few hits are sorted by their number and copied, hit by hit, into a table of 16 columns.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from fastparam._numba import kernel
+from fastparam.shapes.ring_sums import total1
 
-__all__ = ["FREE", "MIN_HITS", "ONLY_TURN", "QUARTERS", "STAY", "WORK", "turn_and_tilt1"]
+__all__ = ["FREE", "LANES", "MIN_HITS", "ONLY_TURN", "QUARTERS", "STAY", "WORK", "WORK_INTS", "turn_and_tilt1"]
 
 #: What may be done with a ring: nothing, quarter turns, any turn; both go with tilts, unless `ONLY_TURN` is added.
 STAY, QUARTERS, FREE, ONLY_TURN = 0, 1, 2, 4
@@ -33,84 +37,268 @@ _TILTS, _STEPS = 4, 4
 _LONGEST, _LARGEST, _CLOSE, _FLOOR = np.float32(1.2), np.float32(0.97), np.float32(4e-3), np.float32(0.02)
 _NONE, _HALF, _ONE, _TWO, _TINY = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(1e-30)
 
+#: Rings of a group; hits up to which a ring's are copied into a column.
+LANES, _SMALL = 16, 32
 
-#: Rings that are solved together.
-_BLOCK = 64
+# Rows of `work`: moments of the hits (sums of w times powers of cos and sin), target, tilt, what is left.
+_M, _M1, _M2, _M11, _M12, _M111, _M112, _T1, _T2, _A, _B, _OFF, _COS, _SIN, _FREELY = (LANES * k for k in range(15))
+_MOMENTS, _COLUMNS = 7 * LANES, 15 * LANES
 
-# Columns of the work space: moments of the hits (sums of w times powers of cos and sin), target, tilt, what is left.
-_M, _M1, _M2, _M11, _M12, _M111, _M112, _T1, _T2, _A, _B, _OFF, _NEXT, _COS, _SIN, _FREELY = (
-    _BLOCK * k for k in range(16)
-)
+_TABLE = _SMALL * LANES
 
-#: Length of the work space of `turn_and_tilt1`.
-WORK = 16 * _BLOCK
+#: Lengths of the work spaces of `turn_and_tilt1`: beside the number of hits, and beside one and two numbers per ring.
+WORK, WORK_INTS = _COLUMNS + 3 * _TABLE, _SMALL + 2 + 2 * LANES
 
 
 @kernel
 def turn_and_tilt1(
-    c: Any, s: Any, w: Any, first: Any, n: int, d1: Any, d2: Any, kind: Any, cos: Any, sin: Any, work: Any
+    c: Any, s: Any, w: Any, first: Any, slot: Any, n: int, amount: Any, d1: Any, d2: Any, kind: Any, cos: Any,
+    sin: Any, e: Any, scale: Any, floats: Any, ints: Any,
 ) -> None:  # fmt: skip
-    """Reweight the hits of n rings and say by which angles to turn these.
+    """Reweight the hits of n rings, scale them to the rings' energies, and say by which angles to turn these.
 
     Parameters
     ----------
     c, s : float32 arrays
         Directions of hits, cos and sin of alpha; not changed.
     w : float32 array
-        Their energies in any unit, changed in place.
+        Their energies in any unit, changed.
     first : int array (n + 1,)
-        First hit of each ring.
+        First hit of each ring; none is empty.
+    slot : int array
+        The ring of each hit.
+    amount : float array (n,)
+        Energies of the rings in MeV.
     d1, d2 : float32 arrays (n,)
         Wanted dipoles.
     kind : int array (n,)
         `STAY`, `QUARTERS` or `FREE`, or one of these and `ONLY_TURN`.
     cos, sin : float32 arrays (n,)
         Filled with the angles.
-    work : float32 array (`WORK`,)
+    e : float64 array
+        Filled with the energies of the hits in MeV.
+    scale, floats, ints : float64 array (n + `LANES`,), float32 array (hits + `WORK`,), int32 array (2 n + `WORK_INTS`,)
         Space.
     """
-    for begin in range(0, n, _BLOCK):
-        size = min(_BLOCK, n - begin)
-        for k in range(_BLOCK):
-            work[_M + k] = _ONE
-            work[_M1 + k] = work[_M2 + k] = work[_M12 + k] = work[_M111 + k] = work[_M112 + k] = _NONE
-            work[_M11 + k] = _HALF
-            work[_T1 + k] = work[_T2 + k] = work[_OFF + k] = work[_FREELY + k] = _NONE
-        for k in range(size):
-            ring = begin + k
-            if kind[ring] != STAY:
-                _moments1(c, s, w, first[ring], first[ring + 1], k, work)
-                work[_T1 + k], work[_T2 + k] = d1[ring], d2[ring]
-                tilted = kind[ring] < ONLY_TURN and first[ring + 1] - first[ring] >= MIN_HITS
-                work[_OFF + k] = _ONE if tilted else _NONE
-                work[_FREELY + k] = _ONE if kind[ring] & FREE else _NONE
-        _turn1(work)
-        for k in range(size):
-            cos[begin + k], sin[begin + k] = work[_COS + k], work[_SIN + k]
-        for tilt in range(_TILTS):
-            left = 0
-            if tilt > 0:
-                for k in range(size):
-                    if work[_OFF + k] > _CLOSE * _CLOSE:
-                        left += 1
-                        _moments1(c, s, w, first[begin + k], first[begin + k + 1], k, work)
-                if left == 0:
-                    break
-            _solve1(work)
+    ends, lanes, order, origin = (
+        ints[: _SMALL + 2], ints[_SMALL + 2 : WORK_INTS], ints[WORK_INTS : WORK_INTS + n],
+        ints[WORK_INTS + n : WORK_INTS + 2 * n],
+    )  # fmt: skip
+    work, table_c, table_s, table_w = (
+        floats[:_COLUMNS], floats[_COLUMNS : _COLUMNS + _TABLE], floats[_COLUMNS + _TABLE : _COLUMNS + 2 * _TABLE],
+        floats[_COLUMNS + 2 * _TABLE :],
+    )  # fmt: skip
+    sums = table_c[:_MOMENTS]
+    large = _sorted1(first, n, ends, order)
+    begin, at = 0, 0
+    while begin < n:
+        size = min(LANES, (large if begin < large else n) - begin)
+        own = order[begin : begin + size]
+        _wanted1(first, own, size, d1, d2, kind, work)
+        if begin < large:
+            _large1(c, s, w, first, own, size, cos, sin, sums, work)
             for k in range(size):
-                if work[_OFF + k] > _CLOSE * _CLOSE:
-                    a, b = work[_A + k], work[_B + k]
-                    for h in range(first[begin + k], first[begin + k + 1]):
-                        x = a * c[h] + b * s[h]
-                        w[h] *= _ONE + x * (_ONE + _HALF * x)
-            for k in range(_BLOCK):
-                work[_OFF + k] = work[_NEXT + k] if work[_OFF + k] > _CLOSE * _CLOSE else _NONE
+                scale[own[k]] = amount[own[k]] / total1(w[first[own[k]] : first[own[k] + 1]])
+        else:
+            rows = first[own[0] + 1] - first[own[0]]
+            end = at + rows * LANES
+            _small1(c, s, w, first, own, size, rows, lanes, cos, sin, work, table_c, table_s, table_w[at:end])
+            total = scale[n : n + LANES]
+            for k in range(LANES):
+                total[k] = 0.0
+            for row in range(rows):
+                for k in range(LANES):
+                    total[k] += table_w[at + row * LANES + k]
+            for k in range(size):
+                scale[own[k]] = amount[own[k]] / total[k]
+                origin[own[k]] = at + k - LANES * first[own[k]]
+            at = end
+        begin += size
+    _energies1(w, table_w, first, slot, n, origin, scale, e)
 
 
 @kernel
-def _moments1(c: Any, s: Any, w: Any, low: int, high: int, k: int, work: Any) -> None:
-    m = m1 = m2 = m11 = m12 = m111 = m112 = _NONE
-    for h in range(low, high):
+def _energies1(w: Any, table: Any, first: Any, slot: Any, n: int, origin: Any, scale: Any, e: Any) -> None:
+    m = 0
+    while m < n:
+        low, large = first[m], first[m + 1] - first[m] > _SMALL
+        m += 1
+        while m < n and not large and first[m + 1] - first[m] <= _SMALL:
+            m += 1
+        if large:
+            by = scale[m - 1]
+            for h in range(low, first[m]):
+                e[h] = by * w[h]
+        else:
+            for h in range(low, first[m]):
+                ring = np.uint64(slot[h])
+                e[h] = scale[ring] * table[np.uint64(origin[ring] + np.int32(LANES) * np.int32(h))]
+
+
+@kernel
+def _sorted1(first: Any, n: int, ends: Any, order: Any) -> Any:
+    """Sort rings by number of hits, most of them first; return how many are too large for a column."""
+    for q in range(_SMALL + 2):
+        ends[q] = 0
+    for m in range(n):
+        ends[_SMALL + 1 - min(first[m + 1] - first[m], _SMALL + 1)] += 1
+    large, total = ends[0], 0
+    for q in range(_SMALL + 2):
+        number = ends[q]
+        ends[q] = total
+        total += number
+    for m in range(n):
+        q = _SMALL + 1 - min(first[m + 1] - first[m], _SMALL + 1)
+        order[ends[q]] = m
+        ends[q] += 1
+    return large
+
+
+@kernel
+def _wanted1(first: Any, own: Any, size: int, d1: Any, d2: Any, kind: Any, work: Any) -> None:
+    for k in range(LANES):
+        work[_T1 + k] = work[_T2 + k] = work[_OFF + k] = work[_FREELY + k] = _NONE
+    for k in range(size):
+        ring = own[k]
+        if kind[ring] != STAY:
+            work[_T1 + k], work[_T2 + k] = d1[ring], d2[ring]
+            tilted = kind[ring] < ONLY_TURN and first[ring + 1] - first[ring] >= MIN_HITS
+            work[_OFF + k] = _ONE if tilted else _NONE
+            work[_FREELY + k] = _ONE if kind[ring] & FREE else _NONE
+
+
+@kernel
+def _left1(work: Any) -> Any:
+    """Whether any ring of a group is not there yet."""
+    left = _NONE
+    for k in range(LANES):
+        left = max(left, work[_OFF + k])
+    return left > _CLOSE * _CLOSE
+
+
+@kernel
+def _small1(
+    c: Any, s: Any, w: Any, first: Any, own: Any, size: int, rows: int, lanes: Any, cos: Any, sin: Any, work: Any,
+    table_c: Any, table_s: Any, table_w: Any,
+) -> None:  # fmt: skip
+    """Do a group of rings of at most `rows` hits, in a table with a column for each."""
+    begin, last = lanes[:LANES], lanes[LANES:]
+    for k in range(LANES):
+        ring = own[min(k, size - 1)]
+        begin[k], last[k] = first[ring], first[ring + 1] - 1 if k < size else -1
+    for row in range(rows):
+        for k in range(LANES):
+            h = begin[k] + np.int32(row)
+            there = h <= last[k]
+            source, at = np.uint64(h if there else begin[k]), np.uint64(row * LANES + k)
+            table_c[at], table_s[at] = c[source], s[source]
+            table_w[at] = w[source] if there else _NONE
+    _cleared1(work)
+    _moments1(table_c, table_s, table_w, rows, work)
+    for k in range(size, LANES):
+        work[_M + k] = _ONE
+    _turn1(work)
+    for k in range(size):
+        cos[own[k]], sin[own[k]] = work[_COS + k], work[_SIN + k]
+    for _ in range(_TILTS):
+        if not _left1(work):
+            break
+        _solve1(work)
+        _cleared1(work)
+        _tilted1(table_c, table_s, table_w, rows, work)
+        for k in range(size, LANES):
+            work[_M + k] = _ONE
+
+
+@kernel
+def _cleared1(work: Any) -> None:
+    for k in range(_MOMENTS):
+        work[k] = _NONE
+
+
+@kernel
+def _moments1(c: Any, s: Any, w: Any, rows: int, work: Any) -> None:
+    """Add the moments of 16 columns of hits."""
+    for row in range(rows):
+        for k in range(LANES):
+            at = row * LANES + k
+            weight, c_, s_ = w[at], c[at], s[at]
+            wc = weight * c_
+            wcc = wc * c_
+            work[_M + k] += weight
+            work[_M1 + k] += wc
+            work[_M2 + k] += weight * s_
+            work[_M11 + k] += wcc
+            work[_M12 + k] += wc * s_
+            work[_M111 + k] += wcc * c_
+            work[_M112 + k] += wcc * s_
+
+
+@kernel
+def _tilted1(c: Any, s: Any, w: Any, rows: int, work: Any) -> None:
+    """Tilt 16 columns of hits and add their moments."""
+    for row in range(rows):
+        for k in range(LANES):
+            at = row * LANES + k
+            c_, s_ = c[at], s[at]
+            x = work[_A + k] * c_ + work[_B + k] * s_
+            weight = w[at] * (_ONE + x * (_ONE + _HALF * x))
+            w[at] = weight
+            wc = weight * c_
+            wcc = wc * c_
+            work[_M + k] += weight
+            work[_M1 + k] += wc
+            work[_M2 + k] += weight * s_
+            work[_M11 + k] += wcc
+            work[_M12 + k] += wc * s_
+            work[_M111 + k] += wcc * c_
+            work[_M112 + k] += wcc * s_
+
+
+@kernel
+def _large1(
+    c: Any, s: Any, w: Any, first: Any, own: Any, size: int, cos: Any, sin: Any, sums: Any, work: Any
+) -> None:  # fmt: skip
+    """Do a group of rings of many hits, where these are."""
+    for k in range(LANES):
+        work[_M + k] = _ONE
+        work[_M1 + k] = work[_M2 + k] = work[_M11 + k] = work[_M12 + k] = work[_M111 + k] = work[_M112 + k] = _NONE
+    for k in range(size):
+        _moments_of1(c, s, w, first[own[k]], first[own[k] + 1], k, sums, work)
+    _turn1(work)
+    for k in range(size):
+        cos[own[k]], sin[own[k]] = work[_COS + k], work[_SIN + k]
+    for tilt in range(_TILTS):
+        if not _left1(work):
+            break
+        if tilt > 0:
+            for k in range(size):
+                if work[_OFF + k] > _CLOSE * _CLOSE:
+                    _moments_of1(c, s, w, first[own[k]], first[own[k] + 1], k, sums, work)
+        _solve1(work)
+        for k in range(size):
+            a, b = work[_A + k], work[_B + k]
+            if a != _NONE or b != _NONE:
+                for h in range(first[own[k]], first[own[k] + 1]):
+                    x = a * c[h] + b * s[h]
+                    w[h] *= _ONE + x * (_ONE + _HALF * x)
+
+
+@kernel
+def _moments_of1(c: Any, s: Any, w: Any, low: int, high: int, k: int, sums: Any, work: Any) -> None:
+    """Sum the moments of one ring of many hits, 16 hits side by side, and keep them as those of lane k."""
+    for q in range(_MOMENTS):
+        sums[q] = _NONE
+    rows = (high - low) // LANES
+    _moments1(c[low:high], s[low:high], w[low:high], rows, sums)
+    for q in range(0, _MOMENTS, LANES):
+        for lane in range(8):
+            sums[q + lane] += sums[q + 8 + lane]
+        for lane in range(4):
+            sums[q + lane] += sums[q + 4 + lane]
+    m, m1, m2, m11 = _four1(sums, _M), _four1(sums, _M1), _four1(sums, _M2), _four1(sums, _M11)
+    m12, m111, m112 = _four1(sums, _M12), _four1(sums, _M111), _four1(sums, _M112)
+    for h in range(low + rows * LANES, high):
         wc, ws = w[h] * c[h], w[h] * s[h]
         wcc = wc * c[h]
         m += w[h]
@@ -125,9 +313,14 @@ def _moments1(c: Any, s: Any, w: Any, low: int, high: int, k: int, work: Any) ->
 
 
 @kernel
+def _four1(sums: Any, q: int) -> Any:
+    return (sums[q] + sums[q + 2]) + (sums[q + 1] + sums[q + 3])
+
+
+@kernel
 def _turn1(work: Any) -> None:
-    """Find the turns of a block of rings, and their wanted dipoles as the rings see them before they are turned."""
-    for k in range(_BLOCK):
+    """Find the turns of a group of rings, and their wanted dipoles as the rings see them before they are turned."""
+    for k in range(LANES):
         m1, m2, t1, t2 = work[_M1 + k], work[_M2 + k], work[_T1 + k], work[_T2 + k]
         along, across = m1 * t1 + m2 * t2, m1 * t2 - m2 * t1
         length = np.float32(math.sqrt(along * along + across * across))
@@ -146,11 +339,11 @@ def _turn1(work: Any) -> None:
 
 @kernel
 def _solve1(work: Any) -> None:
-    """Find the tilts (a, b) of a block of rings from their moments, and how far from their dipoles that leaves them.
+    """Find the tilts (a, b) of a group of rings from their moments, and how far from their dipoles that leaves them.
 
-    Every ring of the block, so that the loop has a fixed length and becomes vector code.
+    Rings that are there already, or not to be tilted, get (0, 0).
     """
-    for k in range(_BLOCK):
+    for k in range(LANES):
         norm = _ONE / work[_M + k]
         m1, m2, m11, m12 = work[_M1 + k] * norm, work[_M2 + k] * norm, work[_M11 + k] * norm, work[_M12 + k] * norm
         m111, m112 = work[_M111 + k] * norm, work[_M112 + k] * norm
@@ -170,4 +363,6 @@ def _solve1(work: Any) -> None:
             one = m1 + _TWO * half1 + _HALF * (a * (a * m111 + _TWO * b * m112) + b * b * m122)
             two = m2 + _TWO * half2 + _HALF * (a * (a * m112 + _TWO * b * m122) + b * b * m222)
             r1, r2 = t1 - one * total, t2 - two * total
-        work[_A + k], work[_B + k], work[_NEXT + k] = a, b, r1 * r1 + r2 * r2
+        off = work[_OFF + k] > _CLOSE * _CLOSE
+        work[_A + k], work[_B + k] = a if off else _NONE, b if off else _NONE
+        work[_OFF + k] = r1 * r1 + r2 * r2 if off else _NONE

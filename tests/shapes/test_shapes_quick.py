@@ -8,7 +8,7 @@ from scipy import special
 
 from fastparam._numba import kernel
 from fastparam.random import fill_uniforms, stream
-from fastparam.shapes.quick_functions import exp1, ln1
+from fastparam.shapes.quick_functions import direction1, exp1, ln1
 from fastparam.shapes.quick_normal import tail_score1
 
 
@@ -36,6 +36,21 @@ def test_ln_is_right_to_single_precision() -> None:
     exact = np.log(x.astype(np.float64))
     assert (np.abs(each(1, x) - exact) / np.maximum(np.abs(exact), 1)).max() < 2e-7
     assert np.isfinite(each(1, np.array([0.0, -1.0]))).all()
+
+
+@kernel
+def _directions(turns: np.ndarray, c: np.ndarray, s: np.ndarray) -> None:
+    for i in range(len(turns)):
+        c[i], s[i] = direction1(turns[i])
+
+
+def test_cos_and_sin_are_right_to_single_precision_in_every_quarter() -> None:
+    turns = np.concatenate([np.linspace(-1.0, 1.0, 20_001), np.arange(-8, 9) / 8]).astype(np.float32)
+    c, s = np.empty_like(turns), np.empty_like(turns)
+    _directions(turns, c, s)
+    exact = np.exp(2j * np.pi * turns.astype(np.float64))
+    assert np.abs(c - exact.real).max() < 4e-7
+    assert np.abs(s - exact.imag).max() < 4e-7
 
 
 def test_scores_of_tail_probabilities_are_right_to_a_ten_thousandth() -> None:

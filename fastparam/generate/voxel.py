@@ -27,12 +27,13 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.errors import UsageError
-from fastparam.fit import copula, radial_shape
+from fastparam.fit import copula, depth_shape, radial_shape
 from fastparam.fit.voxels import VoxelModel
 from fastparam.random import stream, uniform
 from fastparam.shapes.quick_normal import fill_normals, upper_tail1
 from fastparam.shapes.root_odds import place1, probabilities
 from fastparam.showers.showers import Showers
+from fastparam.showers.spread import DepthShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -539,16 +540,19 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     stored = [part.tables.get("radial_shape") for part in tune.slices]
     firsts = [stored[binnings.index(binning)] for binning in binnings]
     shapes = [None if t is None else radial_shape.shape(t, b) for t, b in zip(firsts, binnings, strict=True)]
+    stored = [part.tables.get("depth_shape") for part in tune.slices]
+    firsts = [stored[binnings.index(binning)] for binning in binnings]
+    depths = [None if t is None else DepthShape(*depth_shape.shape(t)) for t in firsts]
     one_binning = all(binning == binnings[0] for binning in binnings)
     modulation = tune.geometry.config.modulation
     pitch = modulation.pitch if modulation is not None and tune.geometry.frame == "barrel" else None
 
     def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
         n = len(particles)
-        binning, shape = binnings[0], shapes[0]
+        binning, shape, depth = binnings[0], shapes[0], depths[0]
         if not one_binning and n:
             used = np.unique(np.concatenate([plan.lower, plan.upper]))
-            binning, shape = binnings[used[0]], shapes[used[0]]
+            binning, shape, depth = binnings[used[0]], shapes[used[0]], depths[used[0]]
             if any(binnings[k] != binning for k in used):
                 raise UsageError(
                     f"{tune.name}: these particles belong to different regions of the detector's voxel binning;"
@@ -558,6 +562,6 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
         voxels = np.zeros((n, binning.n_voxels))
         run = _few if n <= _SERIAL else _many
         run(seed, particles.index, particles.energy, phase, plan.lower, plan.upper, plan.weight, *arrays, voxels)
-        return Showers.from_voxels(particles, voxels, binning, tune.geometry, seed=seed, radial=shape)
+        return Showers.from_voxels(particles, voxels, binning, tune.geometry, seed=seed, radial=shape, depth=depth)
 
     return sampled

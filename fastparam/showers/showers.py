@@ -15,7 +15,7 @@ from fastparam.geometry.voxels import voxels_of
 from fastparam.hits.hits import Hits
 from fastparam.hits.voxelise import voxelise
 from fastparam.showers.cells import Cells, cell_images, cells_of_hits
-from fastparam.showers.spread import RadialShape, spread
+from fastparam.showers.spread import DepthShape, RadialShape, spread
 from fastparam.showers.wiggle import straightened
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Showers:
         *,
         seed: int = 1,
         radial: RadialShape = None,
+        depth: DepthShape | None = None,
     ) -> Showers:
         """Build showers that were made as voxels.
 
@@ -83,6 +84,8 @@ class Showers:
         radial : None, float64 array (K,) or function
             How energy falls with r inside a voxel; by default it is even over the voxel's area. See
             `fastparam.showers.spread.RadialShape`.
+        depth : DepthShape, optional
+            How energy is distributed over the depth of layers; by default evenly.
 
         Raises
         ------
@@ -95,13 +98,14 @@ class Showers:
         showers = cls.__new__(cls)
         showers.particles, showers.geometry, showers.emits = particles, geometry, "voxels"
         showers._voxels, showers._binning = np.ascontiguousarray(voxels, dtype=np.float64), binning
-        showers._seed, showers._radial = seed, radial
+        showers._seed, showers._radial, showers._depth = seed, radial, depth
         return showers
 
     _voxels: Floats
     _binning: VoxelBinning
     _seed: int
     _radial: RadialShape
+    _depth: DepthShape | None
 
     def __len__(self) -> int:
         return len(self.particles)
@@ -112,7 +116,10 @@ class Showers:
     @cached_property
     def hits(self) -> Hits:
         """Hits in the global frame; of showers that were made as voxels, points inside them (`showers.spread`)."""
-        return spread(self.geometry, self.particles, self._voxels, self._binning, seed=self._seed, radial=self._radial)
+        return spread(
+            self.geometry, self.particles, self._voxels, self._binning, seed=self._seed, radial=self._radial,
+            depth=self._depth,
+        )  # fmt: skip
 
     @property
     def binning(self) -> VoxelBinning:
@@ -184,7 +191,7 @@ class Showers:
         if self.emits == "voxels":
             return Showers.from_voxels(
                 self.particles, self._voxels * factors[:, None], self._binning, self.geometry, seed=self._seed,
-                radial=self._radial,
+                radial=self._radial, depth=self._depth,
             )  # fmt: skip
         return Showers(self.particles, replace(self.hits, e=self.hits.e * factors[self.hits.shower]), self.geometry)
 
@@ -196,7 +203,7 @@ class Showers:
             voxels = self._voxels.copy()
             voxels[rows] = voxels[rows][:, order]
             return Showers.from_voxels(
-                particles, voxels, self._binning, self.geometry, seed=self._seed, radial=self._radial
+                particles, voxels, self._binning, self.geometry, seed=self._seed, radial=self._radial, depth=self._depth
             )
         hits = self.hits
         z = np.where(rows[hits.shower], -hits.z, hits.z)

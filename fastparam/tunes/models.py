@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastparam.fit import donors, fastcalosim, library, radial_shape, ring_model, voxels
+from fastparam.fit import depth_shape, donors, fastcalosim, library, radial_shape, ring_model, voxels
 from fastparam.fit.fit import Fit
 from fastparam.fit.ring_model import phase_of, showers_with_hits
 from fastparam.fit.tables import Tables
@@ -82,8 +82,10 @@ def _voxel(part: Slice) -> Fitted:
         found, binning, particles.energy, points, phase=phase_of(part.geometry, particles.phi),
         rank=part.recipe.voxel.rank,
     )  # fmt: skip
-    shape = radial_shape.fit(deposits, binning, binning.rows_of_layers(part.geometry))
-    return Fitted({"voxel": model.to_tables(), "radial_shape": shape}, {})
+    rows = binning.rows_of_layers(part.geometry)
+    shape = radial_shape.fit(deposits, binning, rows)
+    depth = depth_shape.fit(deposits, points, rows, showers.binning.n_cells == 1)
+    return Fitted({"voxel": model.to_tables(), "radial_shape": shape, "depth_shape": depth}, {})
 
 
 def _fastcalosim(part: Slice) -> Fitted:

@@ -65,7 +65,7 @@ def frame_of(geometry: Geometry, showers: Summary, *, pdg: int, eta: tuple[float
         voxels = voxels_of(geometry, pdg=pdg, eta=None if eta is None else sum(eta) / 2)
     except UsageError:  # the file has voxels, but none for this particle
         voxels = default_voxels(geometry)
-    rings = choose_rings(geometry, showers, voxels)
+    rings = choose_rings(geometry, showers, voxels, hadron=abs(pdg) not in (11, 22))
     return Frame(rings, ring_hits.alpha_tables(geometry, showers), _rings_with_dipoles(geometry, rings, voxels))
 
 

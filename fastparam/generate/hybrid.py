@@ -250,8 +250,8 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     """Return what samples from a tune."""
     settings = tune.recipe.hybrid
     program = ring_program(
-        tune, dipoles=settings.dipoles, clumps=settings.clumps, spectra=settings.spectra, grid=settings.grid,
-        modulation=settings.modulation,
+        tune, smoothing=settings.smoothing, smoothing_hadrons=settings.smoothing_hadrons, dipoles=settings.dipoles,
+        clumps=settings.clumps, spectra=settings.spectra, grid=settings.grid, modulation=settings.modulation,
     )  # fmt: skip
     geometry = tune.geometry
 
@@ -259,7 +259,6 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
         def count(plan: Plan, particles: Particles) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
             rows, counts = draw_features(
                 program, plan, particles, seed, copula=settings.copula, numbers=settings.numbers,
-                smoothing=settings.smoothing,
             )  # fmt: skip
             return counts, rows
 

@@ -223,7 +223,10 @@ def _all_hits(
 def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     """Return what samples from a tune."""
     settings = tune.recipe.mosaic
-    program = ring_program(tune, modulation=settings.modulation)
+    program = ring_program(
+        tune, smoothing=settings.smoothing, smoothing_hadrons=settings.smoothing_hadrons,
+        modulation=settings.modulation,
+    )  # fmt: skip
     first, rings, hit_first, hits = _stored(tune, program)
     geometry, barrel = tune.geometry, tune.geometry.frame == "barrel"
     pitch = float(program.knobs[3]) if settings.modulation else 0.0
@@ -231,7 +234,7 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     def sampled(plan: Plan, particles: Particles, seed: int) -> Showers:
         def count(plan: Plan, particles: Particles) -> tuple[npt.NDArray[np.int64], tuple[npt.NDArray[Any], ...]]:
             rows, counts = draw_features(
-                program, plan, particles, seed, copula=settings.copula, numbers=True, smoothing=settings.smoothing
+                program, plan, particles, seed, copula=settings.copula, numbers=True
             )  # fmt: skip
             chosen = np.empty((len(particles), program.width // 4), dtype=np.int32)
             _all_donors(

@@ -38,7 +38,7 @@ _FEATURES = 11
 #: Columns of `RingProgram.slices` and `.models`, as numbers that kernels can see.
 _POINTS, _MODEL, _LN_E, _ZERO, _QUANTILES = SLICE.POINTS, SLICE.MODEL, SLICE.LN_E, SLICE.ZERO, SLICE.QUANTILES
 _FIRST_SCORE, _SCORES, _RANK, _FACTORS, _UNIQUE = SLICE.FIRST, SLICE.SCORES, SLICE.RANK, SLICE.FACTORS, SLICE.UNIQUE
-_WAVES, _SCALE, _EXPECTED = SLICE.WAVES, SLICE.SCALE, SLICE.EXPECTED
+_WAVES, _SCALE, _EXPECTED, _SMOOTHING = SLICE.WAVES, SLICE.SCALE, SLICE.EXPECTED, SLICE.SMOOTHING
 _SECTIONS, _RINGS, _K, _DIPOLES = MODEL.SECTIONS, MODEL.RINGS, MODEL.FEATURES, MODEL.DIPOLES
 _FIRST_RING, _DIPOLE = MODEL.FIRST, MODEL.DIPOLE
 
@@ -50,7 +50,7 @@ _SEGMENTS = N_ENERGIES - 1
 @kernel
 def _scores1(
     state: Any, ln_e: float, phi: float, own: int, point: int, slices: Any, ints: Any, reals: Any, scores: Any,
-    knobs: Any, kind: int, h: float, z: Any,
+    knobs: Any, kind: int, z: Any,
 ) -> None:  # fmt: skip
     """Draw the scores of one shower into `z` (k,) from the copula of one slice and energy point."""
     k = len(z)
@@ -58,7 +58,7 @@ def _scores1(
         at = slices[own, _FIRST_SCORE] + point
         first, last, begin = ints[at], ints[at + 1], slices[own, _SCORES]
         stored = scores[begin : begin + last * k].reshape((last, k))
-        mixed_scores1(state, stored, first, last, knobs[0], h, z)
+        mixed_scores1(state, stored, first, last, knobs[0], reals[slices[own, _SMOOTHING]], z)
     elif kind == _GAUSSIAN:
         rank, begin, unique = slices[own, _RANK], slices[own, _FACTORS], slices[own, _UNIQUE]
         factors = reals[begin : begin + rank * k].reshape((rank, k))
@@ -78,7 +78,7 @@ def _scores1(
 @kernel
 def rings1(
     seed: int, index: int, energy: float, phi: float, lower: int, upper: int, weight: float, slices: Any, models: Any,
-    ints: Any, reals: Any, scores: Any, knobs: Any, kind: int, numbers: bool, h: float, row: Any,
+    ints: Any, reals: Any, scores: Any, knobs: Any, kind: int, numbers: bool, row: Any,
 ) -> int:  # fmt: skip
     """Draw one shower's rings into `row`: energies, both dipoles, numbers of hits (G each); return the sum of hits."""
     state = stream(seed, index, _FEATURES)
@@ -98,7 +98,7 @@ def rings1(
     work = np.empty(4 * k + n_rings, dtype=np.float32)
     z, gap, value, part, expected = work[:k], work[k : 2 * k], work[2 * k : 3 * k], work[3 * k : 4 * k], work[4 * k :]
     _scores1(
-        state, ln_e, phi, corner[chosen, 0], corner[chosen, 1], slices, ints, reals, scores, knobs, kind, h, z
+        state, ln_e, phi, corner[chosen, 0], corner[chosen, 1], slices, ints, reals, scores, knobs, kind, z
     )  # fmt: skip
     zero_at, table_at = np.empty(4, dtype=np.int64), np.empty(4, dtype=np.int64)
     for c in range(n):
@@ -162,18 +162,18 @@ def rings1(
 @parallel_kernel
 def _all(
     seed: Any, index: Any, energy: Any, direction: Any, lower: Any, upper: Any, weight: Any, slices: Any, models: Any,
-    ints: Any, reals: Any, scores: Any, knobs: Any, kind: Any, numbers: Any, h: Any, rows: Any, counts: Any,
+    ints: Any, reals: Any, scores: Any, knobs: Any, kind: Any, numbers: Any, rows: Any, counts: Any,
 ) -> None:  # fmt: skip
     for i in prange(len(index)):
         phi = math.atan2(direction[i, 1], direction[i, 0])
         counts[i] = rings1(
             seed, index[i], energy[i], phi, lower[i], upper[i], weight[i], slices, models, ints, reals, scores, knobs,
-            kind, numbers, h, rows[i],
+            kind, numbers, rows[i],
         )  # fmt: skip
 
 
 def draw_features(
-    program: RingProgram, plan: Plan, particles: Particles, seed: int, *, copula: str, numbers: bool, smoothing: float
+    program: RingProgram, plan: Plan, particles: Particles, seed: int, *, copula: str, numbers: bool
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Draw the rings of n showers.
 
@@ -182,7 +182,7 @@ def draw_features(
     program : RingProgram
     plan, particles, seed
         As samplers get them.
-    copula, numbers, smoothing
+    copula, numbers
         See `tunes.ring_settings.HybridSettings`.
 
     Returns
@@ -197,6 +197,6 @@ def draw_features(
     _all(
         seed, particles.index, particles.energy, particles.direction, plan.lower, plan.upper, plan.weight,
         program.slices, program.models, program.ints, program.reals, program.scores, program.knobs, COPULAS[copula],
-        numbers, smoothing, rows, counts,
+        numbers, rows, counts,
     )  # fmt: skip
     return rows, counts

@@ -50,8 +50,8 @@ class SLICE:
     """Columns of `RingProgram.slices`: numbers, and beginnings of tables (P points, k features, G rings) in pools."""
 
     POINTS, MODEL, LN_E, ZERO, QUANTILES, FIRST, SCORES, RANK, FACTORS, UNIQUE = range(10)
-    WAVES, SCALE, EXPECTED, CLUMPS, HITS = range(10, 15)
-    COLUMNS = 15
+    WAVES, SCALE, EXPECTED, CLUMPS, HITS, SMOOTHING = range(10, 16)
+    COLUMNS = 16
 
 
 class MODEL:
@@ -122,8 +122,8 @@ class Pool:
 
 
 def ring_program(
-    tune: Tune, *, dipoles: bool = True, clumps: bool = False, spectra: bool = True, grid: bool = True,
-    modulation: bool = True,
+    tune: Tune, *, smoothing: float, smoothing_hadrons: float, dipoles: bool = True, clumps: str = "none",
+    spectra: bool = True, grid: bool = True, modulation: bool = True,
 ) -> RingProgram:  # fmt: skip
     """Prepare the ring tables of a tune for sampling.
 
@@ -138,11 +138,13 @@ def ring_program(
         tables = part.tables[TABLES]
         hits = RingHits.from_tables(tables)
         rings = Rings.from_arrays(tables.arrays)
+        hadron = abs(part.pdg) not in (11, 22)
+        of_kind = "hadrons" if hadron else "others"
         if part.pdg not in of_particle:
             of_particle[part.pdg] = len(models)
             single = tables["single_cell"]
             model = _model(rings, hits, tables["dipole_rings"], single, grid, spectra, ints, reals)
-            model[MODEL.CLUMPED], model[MODEL.DEEP] = int(clumps), int(not single.all())
+            model[MODEL.CLUMPED], model[MODEL.DEEP] = int(clumps in ("all", of_kind)), int(not single.all())
             if not dipoles:
                 model[MODEL.TURNS] = ints.add(np.full(rings.n_rings, STAY))
             models.append(model)
@@ -158,6 +160,7 @@ def ring_program(
         if len(fitted.waves) and modulation:
             row[SLICE.WAVES] = reals.add(fitted.waves)
         row[SLICE.EXPECTED], row[SLICE.CLUMPS] = reals.add(_expected(hits)), reals.add(hits.clumps)
+        row[SLICE.SMOOTHING] = reals.add([smoothing_hadrons if hadron else smoothing])
         ln_e = hits.ln_e if spectra else np.zeros_like(hits.ln_e)
         # Where a layer has no depth inside, hits are even between its surfaces: exactly, not to a byte.
         flat = tables["single_cell"][rings.section_layer[rings.section]]

@@ -442,7 +442,7 @@ class _Pack:
     scores: npt.NDArray[np.int8]
 
 
-def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
+def _pack(models: list[VoxelModel], hadrons: list[bool], settings: VoxelSettings) -> _Pack:
     directory = np.zeros((len(models), _SIZE), dtype=np.int64)
     ints: list[npt.NDArray[np.int64]] = []
     floats: list[npt.NDArray[np.float32]] = []
@@ -454,7 +454,8 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
         return at
 
     layouts: list[tuple[Any, ...]] = []
-    for model, d in zip(models, directory, strict=True):
+    for model, hadron, d in zip(models, hadrons, directory, strict=True):
+        blur = settings.blur_hadrons if hadron else settings.blur
         rings, c, order = model.rings, model.copula, model.rings.order
         binning = rings.binning
         n_rings, n_layers, n_features = rings.n_rings, len(binning.layer_ids), len(c.unique)
@@ -497,7 +498,7 @@ def _pack(models: list[VoxelModel], settings: VoxelSettings) -> _Pack:
             (_MEAN, mean.T), (_ROOT, root.T), (_LOAD, model.factors.loadings[:n_voxels][order].T),
             (_WIDTH, np.sqrt(model.factors.unique[:n_voxels][order])), (_RATE_V, _rates(model.zero, in_group)),
             (_QUANT_V, model.quantiles), (_COS, np.cos(angle)), (_SIN, np.sin(angle)),
-            (_BLUR, [settings.blur if settings.copula == "empirical" else 1.0]),
+            (_BLUR, [blur if settings.copula == "empirical" else 1.0]),
         ):  # fmt: skip
             d[place] = put(floats, numbers, np.float32)
         d[_SCORES] = put(scores, c.scores, np.int8)
@@ -533,7 +534,7 @@ def _feature_tables(model: copula.Copula) -> npt.NDArray[np.float32]:
 def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     """Return what samples from a tune; needs no memory beyond the voxels returned and some kB per thread."""
     models = [VoxelModel.from_tables(part.tables["voxel"]) for part in tune.slices]
-    pack = _pack(models, tune.recipe.voxel)
+    pack = _pack(models, [abs(part.pdg) not in (11, 22) for part in tune.slices], tune.recipe.voxel)
     arrays = (pack.directory, pack.ints, pack.floats, pack.scores)
     binnings = [model.rings.binning for model in models]
     # Of the first slice with the same binning: one shape for all showers, whichever are together in a batch.

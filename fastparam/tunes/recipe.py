@@ -41,6 +41,8 @@ class VoxelSettings(BaseModel):
         How features hang together: "empirical" (stored showers, blurred), "gaussian" or "independent".
     blur : float
         Share of the Gaussian copula in the empirical one, from 0 (stored showers' own) to 1.
+    blur_hadrons : float
+        The same for hadrons: blurring mixes those that pass with those that shower.
     counts : bool
         Sparse rings get their drawn number of hit voxels, else as many as the voxels' own probabilities give.
     tilt : bool
@@ -52,6 +54,7 @@ class VoxelSettings(BaseModel):
     rank: NonNegativeInt = 60
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     blur: float = Field(default=0.3, ge=0.0, le=1.0)
+    blur_hadrons: float = Field(default=0.05, ge=0.0, le=1.0)
     counts: bool = True
     tilt: bool = False
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = ["HybridSettings", "MosaicSettings"]
+
+
+def _named(clumps: Any) -> Any:
+    """Older recipes and tunes say yes or no."""
+    return {True: "all", False: "none"}.get(clumps, clumps) if isinstance(clumps, bool) else clumps
 
 
 class HybridSettings(BaseModel):
@@ -18,10 +23,13 @@ class HybridSettings(BaseModel):
         "empirical": features hang together as in stored showers; "gaussian": their correlations only; "independent".
     smoothing : float
         Weight h of the second shower in the empirical copula; 0 repeats stored showers.
+    smoothing_hadrons : float
+        The same for hadrons: mixing a hadron that passes with one that showers gives neither.
     dipoles : bool
         Rings get the sampled dipole.
-    clumps : bool
-        Hits of a ring lie in clumps. Off by default: what clumps do is in the dipoles of narrow rings already.
+    clumps : str
+        Whether hits of a ring lie in clumps: "hadrons", "all" or "none". In electromagnetic showers, what clumps do is
+        in the dipoles of narrow rings already; hits of hadrons are tracks.
     spectra : bool
         Hits have energies as measured; else those of a ring are equal.
     grid : bool
@@ -36,8 +44,9 @@ class HybridSettings(BaseModel):
 
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     smoothing: float = Field(default=0.3, ge=0.0, lt=1.0)
+    smoothing_hadrons: float = Field(default=0.0, ge=0.0, lt=1.0)
     dipoles: bool = True
-    clumps: bool = False
+    clumps: Annotated[Literal["hadrons", "all", "none"], BeforeValidator(_named)] = "hadrons"
     spectra: bool = True
     grid: bool = True
     numbers: bool = True
@@ -51,7 +60,7 @@ class MosaicSettings(BaseModel):
     ----------
     donors : int
         Stored showers per energy point whose rings are used.
-    copula, smoothing, dipoles, modulation
+    copula, smoothing, smoothing_hadrons, dipoles, modulation
         As `HybridSettings`.
     """
 
@@ -60,5 +69,6 @@ class MosaicSettings(BaseModel):
     donors: int = Field(default=40, ge=2)
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     smoothing: float = Field(default=0.3, ge=0.0, lt=1.0)
+    smoothing_hadrons: float = Field(default=0.0, ge=0.0, lt=1.0)
     dipoles: bool = True
     modulation: bool = True

@@ -43,10 +43,8 @@ def rings_of(
     tune: Tune, particles: Particles, *, numbers: bool = True, modulation: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rings that the sampler draws first: energies, dipoles and numbers of hits, and hits per shower."""
-    program = ring_program(tune, modulation=modulation)
-    return draw_features(
-        program, plan(tune, particles), particles, 1, copula="empirical", numbers=numbers, smoothing=0.3
-    )
+    program = ring_program(tune, modulation=modulation, smoothing=0.3, smoothing_hadrons=0.0)
+    return draw_features(program, plan(tune, particles), particles, 1, copula="empirical", numbers=numbers)
 
 
 def all_of(particles: Particles) -> np.ndarray:

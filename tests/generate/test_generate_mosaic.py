@@ -24,8 +24,8 @@ def tuned(name: str) -> Tune:
 
 
 def rings_of(tune: Tune, particles: Particles) -> tuple[np.ndarray, np.ndarray]:
-    program = ring_program(tune)
-    return draw_features(program, plan(tune, particles), particles, 1, copula="empirical", numbers=True, smoothing=0.3)
+    program = ring_program(tune, smoothing=0.3, smoothing_hadrons=0.0)
+    return draw_features(program, plan(tune, particles), particles, 1, copula="empirical", numbers=True)
 
 
 def particles_of(name: str) -> Particles:

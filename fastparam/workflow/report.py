@@ -18,7 +18,13 @@ from fastparam.tunes.tune import SliceTune, Tune
 from fastparam.workflow.corrections import QUANTITIES
 
 __all__ = [
-    "correction_cells", "correction_section", "fit_sections", "kernel_section", "slice_title", "strong_correlations",
+    "correction_cells",
+    "correction_section",
+    "fit_sections",
+    "fluctuation_section",
+    "kernel_section",
+    "slice_title",
+    "strong_correlations",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -151,6 +157,32 @@ def correction_section(rows: list[dict[str, Any]]) -> tuple[Section, ...]:
             " last two columns are ratios to full simulation, minus one.",
             tables=(table,),
             anchor="corrections",
+        ),
+    )
+
+
+def fluctuation_section(rows: list[dict[str, Any]]) -> tuple[Section, ...]:
+    """Return the section that says what each fluctuation of `fluctuations.fluctuation_gains` buys."""
+    if not rows:
+        return ()
+    cells = [
+        (
+            r["particle"] + ("" if r["eta"] is None else f", eta {r['eta'][0]:g}–{r['eta'][1]:g}"),
+            f"all but {r['without']}" if r["without"] else "all fluctuations",
+            f"{r['separation']:.4f} ± {r['error']:.4f}",
+            str(r["showers"]),
+        )
+        for r in rows
+    ]
+    table = Table(("particle", "with", "mean separation", "showers"), tuple(cells))
+    return (
+        Section(
+            "What each fluctuation buys",
+            text="Sampled showers against full simulation, each fluctuation of the recipe switched off in turn: mean"
+            " separation of the features of their voxels, its floor subtracted; 0 cannot be told apart, 1 never"
+            " overlaps. Of each particle the slice with most showers.",
+            tables=(table,),
+            anchor="fluctuations",
         ),
     )
 

@@ -28,7 +28,8 @@ from fastparam.tunes.recipe import DEFAULT_RECIPE, load_recipe
 from fastparam.tunes.slices import eta_slices
 from fastparam.tunes.tune import Tune
 from fastparam.workflow.corrections import correction_gains
-from fastparam.workflow.report import correction_section, fit_sections, kernel_section
+from fastparam.workflow.fluctuations import fluctuation_gains
+from fastparam.workflow.report import correction_section, fit_sections, fluctuation_section, kernel_section
 from fastparam.workflow.validate import cross_validate, judged_showers, kernel_limit, validate
 
 __all__ = ["TuneResult", "run", "tune"]
@@ -175,13 +176,18 @@ def run(
     done("fit")
     judged = judged_showers(fitted, judging if len(judging) else showers)
     limit, gains = kernel_limit(fitted, judged), correction_gains(fitted, judged)
-    extra: tuple[Section, ...] = (*fit_sections(fitted), *kernel_section(limit), *correction_section(gains))
+    fluctuations = fluctuation_gains(fitted, judging if len(judging) else showers, seed=seed)
+    extra: tuple[Section, ...] = (
+        *fit_sections(fitted), *kernel_section(limit), *correction_section(gains), *fluctuation_section(fluctuations)
+    )  # fmt: skip
     if rows == "all":
         comparison = cross_validate(fitted, showers, slices=slices, seed=seed, progress=progress, extra=extra)
     else:
         comparison = validate(fitted, judging, training, seed=seed, progress=progress, extra=extra)
     done("validate")
     document: dict[str, Any] = {"gamma_profile_limit": limit, "corrections": gains}
+    if fluctuations:
+        document["fluctuations"] = fluctuations
     if comparison is not None:
         document["comparison"] = comparison.to_json()
     finished = replace(fitted, validation=document, provenance=fitted.provenance | {"digest": tune_digest(fitted)})

@@ -67,6 +67,18 @@ def test_edges_of_rings_are_edges_of_voxels_or_default_ones_and_rings_hold_hits(
     assert rings.n_rings > geometry.n_layers
 
 
+def test_rings_of_hadrons_are_finer() -> None:
+    geometry, sample = ring_samples.showers("lar_accordion", 211)
+    voxels = voxels_of(geometry, pdg=211)
+    fine, coarse = (choose_rings(geometry, sample, voxels, hadron=hadron) for hadron in (True, False))
+    assert fine.n_rings > coarse.n_rings
+    assert fine.first[1] > coarse.first[1]  # in the presampler, too
+    hits = ring_features(fine, sample.deposits).hits
+    reached = np.add.reduceat(hits, fine.first[:-1], axis=1) > 0
+    mean = hits.sum(axis=0) / reached.sum(axis=0)[fine.section]
+    assert (mean[(np.diff(fine.first) > 1)[fine.section]] >= 0.95).all()
+
+
 def test_energy_in_rings_is_all_of_the_visible_energy() -> None:
     geometry, sample = ring_samples.showers("lar_accordion")
     rings = choose_rings(geometry, sample, voxels_of(geometry, pdg=22))

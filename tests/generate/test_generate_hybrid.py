@@ -20,7 +20,7 @@ from fastparam.fit.rings import Rings, ring_features
 from fastparam.generate import TunedGenerator, blocks
 from fastparam.generate.domain import plan
 from fastparam.generate.ring_features import draw_features
-from fastparam.generate.ring_program import ring_program
+from fastparam.generate.ring_program import MODEL, SLICE, ring_program
 from fastparam.geometry.frames import local_frames, to_local
 from fastparam.hits.hits import Hits
 from fastparam.particles import Particles
@@ -336,3 +336,12 @@ def test_between_slices_everything_is_linear() -> None:
         mean.append(np.log(generator.generate(particles, seed=2).visible).mean())
     assert mean[2] - mean[0] == pytest.approx(np.log(1.25), abs=0.01)
     assert mean[1] - mean[0] == pytest.approx(0.5 * np.log(1.25), abs=0.01)
+
+
+@pytest.mark.parametrize(("pdg", "smoothing", "clumped"), [(22, 0.3, 0), (211, 0.0, 1)])
+def test_hadrons_are_not_mixed_and_their_hits_lie_in_clumps(pdg: int, smoothing: float, clumped: int) -> None:
+    program = ring_program(
+        ring_tune("lar_accordion", pdg), smoothing=0.3, smoothing_hadrons=0.0, clumps="hadrons"
+    )  # fmt: skip
+    assert program.reals[program.slices[0, SLICE.SMOOTHING]] == pytest.approx(smoothing)
+    assert program.models[0][MODEL.CLUMPED] == clumped

@@ -10,6 +10,7 @@ from fastparam.errors import FastparamError, UsageError
 from fastparam.fit.radial import LAWS
 from fastparam.geometry.shipped import shipped_recipes
 from fastparam.tunes import load_recipe
+from fastparam.tunes.ring_settings import HybridSettings
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -62,3 +63,8 @@ def test_binary_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"mine\.yaml: is not a text file"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize(("said", "means"), [(True, "all"), (False, "none"), ("hadrons", "hadrons")])
+def test_clumps_of_older_recipes_are_yes_or_no(said: object, means: str) -> None:
+    assert HybridSettings.model_validate({"clumps": said}).clumps == means

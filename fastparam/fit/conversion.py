@@ -222,7 +222,7 @@ def fit(
     all_seen = profiles.shifted(from_front, pair=laws["pair"])
     expected = all_seen.expected(everything)
     expected[single.used] = model.averaged(nodes, theta, weight)
-    shapes = ShowerFits(everything, single.used, law, covariance, at_points, errors)
+    shapes = ShowerFits(everything, single.nodes, single.used, law, covariance, at_points, errors)
     return fit_, Starts(all_seen, shapes, from_front, expected)
 
 

@@ -34,7 +34,7 @@ from fastparam.fit import population
 from fastparam.fit.fit import Fit, from_minuit, minimise
 from fastparam.fit.marginal import Cost, log_marginal, slopes_at_knots
 from fastparam.fit.population import LIMITS, NAMES, QUANTITIES, Kind, PopulationLaw, evaluate
-from fastparam.fit.profiles import Profiles, deposits, gamma_fractions, posteriors
+from fastparam.fit.profiles import Profiles, deposits, gamma_fractions, posterior_nodes, posteriors
 from fastparam.summary.points import EnergyPoints, energy_points
 
 __all__ = [
@@ -61,6 +61,8 @@ class ShowerFits:
     ----------
     theta : float64 array (n, 2)
         The population mean for showers that could not be fitted.
+    nodes : float64 array (n, K, 2)
+        (ln T, ln alpha) of weights `profiles.NODE_WEIGHTS` that stand for each shower's posterior, or for the population.
     used : bool array (n,)
         Showers with enough cells to be fitted.
     n_eff_law : float64 array (2,)
@@ -71,6 +73,7 @@ class ShowerFits:
     """
 
     theta: Floats
+    nodes: Floats
     used: npt.NDArray[np.bool_]
     n_eff_law: Floats
     n_eff_covariance: Floats
@@ -149,8 +152,10 @@ def shower_fits(
     minimise(minuit)
     fit_ = _as_fit(minuit, form, theta, parabola, fitted, point, points)
     everything = np.column_stack([evaluate(fit_, profiles.ln_y)[q] for q in QUANTITIES[:2]])
-    everything[used] = theta
-    return fit_, ShowerFits(everything, used, n_eff_law, law_covariance, n_eff_points, n_eff_errors)
+    of_population = prior_from_knots(values, form.basis(profiles.ln_y))
+    nodes = posterior_nodes(everything, np.zeros((len(profiles), 5)), of_population)
+    everything[used], nodes[used] = theta, posterior_nodes(theta, parabola, prior)
+    return fit_, ShowerFits(everything, nodes, used, n_eff_law, law_covariance, n_eff_points, n_eff_errors)
 
 
 def fit(profiles: Profiles) -> Fit:

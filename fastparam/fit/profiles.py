@@ -25,7 +25,10 @@ import numpy.typing as npt
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.shapes.incomplete_gamma import gamma_p1
 
-__all__ = ["MIN_LN_ALPHA", "SMALLEST_SHARE", "Profiles", "deposits", "gamma_fractions", "posteriors"]
+__all__ = [
+    "MIN_LN_ALPHA", "NODE_WEIGHTS", "SMALLEST_SHARE", "Profiles", "deposits", "gamma_fractions", "posterior_nodes",
+    "posteriors",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,6 +43,8 @@ _IN_FRONT = 1e-9
 
 _NODES_1D, _WEIGHTS_1D = np.polynomial.hermite_e.hermegauss(5)
 _NODES = np.array([(a, b) for a in _NODES_1D for b in _NODES_1D])
+#: Where the nodes that stand for a posterior lie in ln T, in standard deviations, and their weights: Gauss-Hermite.
+_NODE_PLACES, NODE_WEIGHTS = np.array([-math.sqrt(3.0), 0.0, math.sqrt(3.0)]), np.array([1.0, 4.0, 1.0]) / 6.0
 #: Weight of a node times the inverse of the normal density there.
 _LN_WEIGHTS = np.log(np.outer(_WEIGHTS_1D, _WEIGHTS_1D).ravel()) + 0.5 * (_NODES**2).sum(axis=1)
 
@@ -380,6 +385,30 @@ def posteriors(profiles: Profiles, n_eff: Floats, prior: Floats, theta: Floats) 
     total = own - _matrices(hessian)
     gradient = np.einsum("nij,nj->ni", total, moments[:, :2]) + np.einsum("nij,nj->ni", own, theta - prior[:, :2])
     return np.column_stack([gradient, hessian])
+
+
+def posterior_nodes(theta: Floats, parabola: Floats, prior: Floats) -> Floats:
+    """Return (ln T, ln alpha) of weights `NODE_WEIGHTS` that have each posterior's mean and its spread in ln T.
+
+    ln alpha is the posterior's mean at each ln T.
+
+    Parameters
+    ----------
+    theta, parabola, prior : float64 arrays (n, 2), (n, 5), (n, 5)
+        As in `posteriors`.
+
+    Returns
+    -------
+    float64 array (n, K, 2)
+    """
+    own = _matrices(prior[:, 2:])
+    covariance = np.linalg.inv(own - _matrices(parabola[:, 2:]))
+    slope = parabola[:, :2] - np.einsum("nij,nj->ni", own, theta - prior[:, :2])
+    mean = theta + np.einsum("nij,nj->ni", covariance, slope)
+    along = covariance[:, 0] / np.sqrt(covariance[:, [0], 0])
+    nodes: Floats = mean[:, None] + _NODE_PLACES[:, None] * along[:, None]
+    nodes[..., 1] = np.maximum(nodes[..., 1], MIN_LN_ALPHA)
+    return nodes
 
 
 def deposits(profiles: Profiles, theta: Floats, parabola: Floats, prior: Floats) -> tuple[Floats, Floats]:

@@ -76,7 +76,7 @@ def correction_gains(tune: Tune, judged: list[Judged]) -> list[dict[str, Any]]:
         used = [name for name, component in COMPONENTS.items() if component in part.components]
         if not used:
             continue
-        data = radial_data(tune.geometry, own.showers, own.theta, own.profiles.depths)
+        data = radial_data(tune.geometry, own.showers, own.shapes, own.profiles.depths)
         cells, third = radial.cells(data), spot_spectrum.moments(data)
         for missing in ("", *used, *(("all",) if len(used) > 1 else ())):
             off = {COMPONENTS[name] for name in (used if missing == "all" else [missing] if missing else [])}

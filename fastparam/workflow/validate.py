@@ -115,15 +115,20 @@ class Judged:
         Those with visible energy.
     points : EnergyPoints
     profiles : Profiles
-    theta : float64 array (n, 2)
-        ln T and ln alpha.
+    shapes : ShowerFits
+        What is known of their (ln T, ln alpha).
     """
 
     part: SliceTune
     showers: Summary
     points: EnergyPoints
     profiles: Profiles
-    theta: npt.NDArray[np.float64]
+    shapes: longitudinal.ShowerFits
+
+    @property
+    def theta(self) -> npt.NDArray[np.float64]:
+        """Most likely ln T and ln alpha, shape (n, 2)."""
+        return self.shapes.theta
 
 
 def judged_showers(tune: Tune, showers: Summary) -> list[Judged]:
@@ -142,7 +147,7 @@ def judged_showers(tune: Tune, showers: Summary) -> list[Judged]:
             _, single = longitudinal.shower_fits(profiles, points, law=tune.recipe.longitudinal_law)
         except FitError:
             continue
-        judged.append(Judged(part, group, points, profiles, single.theta))
+        judged.append(Judged(part, group, points, profiles, single))
     return judged
 
 

@@ -149,7 +149,7 @@ def experiment(
         numbers["k"] = Number(shapes["k"], float(shapes.errors[shapes.names.index("k")]), truth.k)
     numbers |= shape_numbers(shapes, particles.energy, profiles.ln_y, truth)
     if law.k == 0.0:
-        widths = radial.fit(radial_data(geometry, summary, single.theta, profiles.depths), "classical")
+        widths = radial.fit(radial_data(geometry, summary, single, profiles.depths), "classical")
         assert widths.valid
         for parameter, value, error in zip(widths.names, widths.values, widths.errors, strict=True):
             numbers[parameter] = Number(float(value), float(error), radial_truth(truth)[parameter])

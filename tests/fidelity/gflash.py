@@ -104,8 +104,9 @@ class Sample:
         self.geometry, self.showers = geometry, showers
         self.points = energy_points(showers.particles.energy)
         self.profiles = profiles_of(geometry, showers)
-        self.theta = longitudinal.shower_fits(self.profiles, self.points)[1].theta
-        data = radial_data(geometry, showers, self.theta, self.profiles.depths)
+        self.shapes = longitudinal.shower_fits(self.profiles, self.points)[1]
+        self.theta = self.shapes.theta
+        data = radial_data(geometry, showers, self.shapes, self.profiles.depths)
         self.tau, self.entry_shower = data.tau, data.shower
 
     def at(self, energy: float) -> npt.NDArray[np.int64]:

@@ -62,7 +62,7 @@ class ShowerFits:
     theta : float64 array (n, 2)
         The population mean for showers that could not be fitted.
     nodes : float64 array (n, K, 2)
-        (ln T, ln alpha) of weights `profiles.NODE_WEIGHTS` that stand for each shower's posterior, or for the population.
+        (ln T, ln alpha) of weights `profiles.NODE_WEIGHTS` that stand for each posterior, or for the population.
     used : bool array (n,)
         Showers with enough cells to be fitted.
     n_eff_law : float64 array (2,)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.shapes.incomplete_gamma import gamma_p1
+from fastparam.shapes.posterior_moments import moments1, spread1
 
 __all__ = [
     "MIN_LN_ALPHA", "NODE_WEIGHTS", "SMALLEST_SHARE", "Profiles", "deposits", "gamma_fractions", "posterior_nodes",
@@ -249,6 +250,7 @@ def _moments(
     for i in prange(len(theta)):
         n_cells = cells.shape[1]
         work, norm, weights = np.empty(n_cells), np.empty(n_media), np.empty(n_cells)
+        values = np.empty(len(nodes))
         visible = 0.0
         for k in range(n_cells):
             visible += cells[i, k]
@@ -257,36 +259,19 @@ def _moments(
         x, y = theta[i, 0], theta[i, 1]
         m0, m1, p00, p11, p01 = prior[i, 0], prior[i, 1], prior[i, 2], prior[i, 3], prior[i, 4]
         a00, a11, a01 = p00 - expansion[i, 2], p11 - expansion[i, 3], p01 - expansion[i, 4]
-        det = a00 * a11 - a01 * a01
-        # Cholesky factor of the covariance of the parabola at the maximum, which spreads the nodes.
-        l00 = math.sqrt(a11 / det)
-        l10 = -a01 / det / l00
-        l11 = math.sqrt(max(a00 / det - l10 * l10, 0.0))
+        l00, l10, l11 = spread1(a00, a11, a01)
         peak = _log_likelihood(x, y, weights, depths[i], medium, pair[i], work, norm)
         d0, d1 = x - m0, y - m1
         peak -= 0.5 * (p00 * d0 * d0 + p11 * d1 * d1 + 2.0 * p01 * d0 * d1)
-        s, s0, s1, s00, s11, s01 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for j in range(len(nodes)):
             u, v = l00 * nodes[j, 0], l10 * nodes[j, 0] + l11 * nodes[j, 1]
             if y + v < MIN_LN_ALPHA:
+                values[j] = -math.inf
                 continue
             value = _log_likelihood(x + u, y + v, weights, depths[i], medium, pair[i], work, norm)
             e0, e1 = d0 + u, d1 + v
-            value -= 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2.0 * p01 * e0 * e1)
-            w = math.exp(min(value - peak + ln_weights[j], 100.0))
-            s += w
-            s0 += w * u
-            s1 += w * v
-            s00 += w * u * u
-            s11 += w * v * v
-            s01 += w * u * v
-        v00, v11, v01 = s00 / s - (s0 / s) ** 2, s11 / s - (s1 / s) ** 2, s01 / s - s0 * s1 / s**2
-        if v00 * v11 - v01 * v01 > 1e-3 * (l00 * l11) ** 2:
-            out[i, 0], out[i, 1] = s0 / s, s1 / s
-            out[i, 2], out[i, 3], out[i, 4] = v00, v11, v01
-        else:  # a single node holds it all: a profile far from anything the cells show; keep the parabola
-            out[i, 0], out[i, 1] = 0.0, 0.0
-            out[i, 2], out[i, 3], out[i, 4] = a11 / det, a00 / det, -a01 / det
+            values[j] = value - 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2.0 * p01 * e0 * e1) - peak
+        moments1(values, nodes, ln_weights, l00, l10, l11, out[i])
 
 
 @parallel_kernel

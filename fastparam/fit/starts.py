@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit.profiles import MIN_LN_ALPHA, SMALLEST_SHARE, Profiles
+from fastparam.shapes.posterior_moments import moments1, spread1
 
 __all__ = ["LAST", "Nodes", "Views", "look"]
 
@@ -247,7 +248,7 @@ def _look(
         t, ln_t, weight = np.empty(most), np.empty(most), np.empty(most)
         counts, rest, in_front = np.empty(n_cells), np.empty(n_cells), np.empty(n_cells)
         share, seen, slope, norm = np.empty(n_cells), np.zeros(n_cells), np.empty((n_cells, 2)), np.empty((n_media, 4))
-        g, residual = np.empty(5), np.empty(2)
+        g, residual, values, moments = np.empty(5), np.empty(2), np.empty(len(shapes)), np.empty(5)
         visible = 0.0
         for k in range(n_cells):
             visible += cells[i, k]
@@ -323,30 +324,18 @@ def _look(
                     scatter[i, node, 3] += norm[medium[k], 3] * in_front[k] / norm[medium[k], 0]
             # Quadrature about the maximum, spread as information and prior say.
             a00, a11, a01 = p00 + g[2], p11 + g[3], p01 + g[4]
-            det = a00 * a11 - a01 * a01
-            l00 = math.sqrt(a11 / det)
-            l10 = -a01 / det / l00
-            l11 = math.sqrt(max(a00 / det - l10 * l10, 0.0))
+            l00, l10, l11 = spread1(a00, a11, a01)
             d0, d1 = x - m0, y - m1
-            s, s0, s1, s00, s11, s01 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for j in range(len(shapes)):
                 u, v = l00 * shapes[j, 0], l10 * shapes[j, 0] + l11 * shapes[j, 1]
                 if y + v < MIN_LN_ALPHA:
+                    values[j] = -math.inf
                     continue
                 value = _value(x + u, y + v, n, cell, t, ln_t, weight, rest, seen, counts, medium, share, norm)
                 e0, e1 = d0 + u, d1 + v
-                value -= 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2.0 * p01 * e0 * e1)
-                w = math.exp(min(value - now + ln_shapes[j], 100.0))
-                s += w
-                s0 += w * u
-                s1 += w * v
-                s00 += w * u * u
-                s11 += w * v * v
-                s01 += w * u * v
-            v00, v11, v01 = s00 / s - (s0 / s) ** 2, s11 / s - (s1 / s) ** 2, s01 / s - s0 * s1 / s**2
-            u0, u1 = s0 / s, s1 / s
-            if v00 * v11 - v01 * v01 < 1e-3 * (l00 * l11) ** 2:  # a single point holds it all
-                u0, u1, v00, v11, v01 = 0.0, 0.0, a11 / det, a00 / det, -a01 / det
+                values[j] = value - 0.5 * (p00 * e0 * e0 + p11 * e1 * e1 + 2.0 * p01 * e0 * e1) - now
+            s = moments1(values, shapes, ln_shapes, l00, l10, l11, moments)
+            u0, u1, v00, v11, v01 = moments[0], moments[1], moments[2], moments[3], moments[4]
             evidence[i, node] = now + math.log(s * l00 * l11) + 0.5 * math.log(p00 * p11 - p01 * p01) - _LN_TWO_PI
             # The parabola in place of ln L: precision of the posterior minus the prior's, gradient likewise.
             det = v00 * v11 - v01 * v01

@@ -37,7 +37,7 @@ from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import poisson, stream, uniform
 from fastparam.shapes.binned_copula import draw1
-from fastparam.shapes.lines import path_to1
+from fastparam.shapes.lines import onto1
 from fastparam.showers.join import join_hits
 from fastparam.showers.showers import Showers
 
@@ -504,15 +504,7 @@ def _place(
                 c = math.sqrt(px * px + py * py) if barrel else pz
                 if not layer_from[m] <= c <= layer_to[m]:
                     target = layer_from[m] + inside * (layer_to[m] - layer_from[m])
-                    step = path_to1(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
-                    if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
-                        px = origin[i, 0] + path * u[i, 0]
-                        py = origin[i, 1] + path * u[i, 1]
-                        pz = origin[i, 2] + path * u[i, 2]
-                    else:
-                        px += step * u[i, 0]
-                        py += step * u[i, 1]
-                        pz += step * u[i, 2]
+                    px, py, pz, _ = onto1(barrel, px, py, pz, u[i], origin[i], path, target)
                 share = 1.0
                 if n_knots > 2:
                     w = 0

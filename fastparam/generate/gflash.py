@@ -46,7 +46,7 @@ from fastparam.geometry.frames import depth_at, line_crossings, local_frames
 from fastparam.hits.hits import Hits
 from fastparam.random import normal, poisson, stream, uniform
 from fastparam.shapes.incomplete_gamma import gamma_p1
-from fastparam.shapes.lines import layer_of1, path_to1
+from fastparam.shapes.lines import layer_of1, onto1
 from fastparam.shapes.radial import radial_cdf1, radial_ppf1
 from fastparam.showers.showers import Showers
 
@@ -438,16 +438,8 @@ def _place(
                     target = layer_from[m] + min(layer_from[m] - c, thickness)
                 else:
                     target = layer_to[m] - min(c - layer_to[m], thickness)
-                step = path_to1(barrel, px, py, pz, u[i, 0], u[i, 1], u[i, 2], target)
-                if math.isnan(step):  # so far aside that its direction misses the layer: keep the line's point
-                    m = own
-                    px = origin[i, 0] + s * u[i, 0]
-                    py = origin[i, 1] + s * u[i, 1]
-                    pz = origin[i, 2] + s * u[i, 2]
-                else:
-                    px += step * u[i, 0]
-                    py += step * u[i, 1]
-                    pz += step * u[i, 2]
+                px, py, pz, moved = onto1(barrel, px, py, pz, u[i], origin[i], s, target)
+                m = m if moved else own
             x[h], y[h], z[h], e[h], layer[h] = px, py, pz, share, m
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastparam._numba import kernel
 
-__all__ = ["axes1", "last_layer1", "layer_of1", "path_to1", "place1", "place_hits1", "place_in_planes1"]
+__all__ = ["axes1", "last_layer1", "layer_of1", "onto1", "path_to1", "place1", "place_hits1", "place_in_planes1"]
 
 #: Hits keep this share of the layer's thickness from its surfaces.
 _SKIN = 1e-6
@@ -26,6 +26,20 @@ def path_to1(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, u
     if root < 0.0:
         return math.nan
     return (-b + math.sqrt(root)) / a
+
+
+@kernel
+def onto1(
+    barrel: bool, x: float, y: float, z: float, u: Any, position: Any, path: float, target: float
+) -> tuple[float, float, float, bool]:  # fmt: skip
+    """Move (x, y, z) along u to the surface of radius or z `target`; True if it could be moved.
+
+    A point so far aside that its direction misses the surface becomes that of the line at `path` from `position`.
+    """
+    step = path_to1(barrel, x, y, z, u[0], u[1], u[2], target)
+    if math.isnan(step):
+        return position[0] + path * u[0], position[1] + path * u[1], position[2] + path * u[2], False
+    return x + step * u[0], y + step * u[1], z + step * u[2], True
 
 
 @kernel

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from profile_toys import fractions, population
 
-from fastparam.fit.profiles import Profiles, deposits, gamma_fractions, posteriors
+from fastparam.fit.profiles import (
+    NODE_WEIGHTS,
+    Profiles,
+    deposits,
+    gamma_fractions,
+    posterior_nodes,
+    posteriors,
+)
 
 #: Mean ln T and ln alpha, and covariance of the normal law that serves as prior.
 MEAN = np.array([1.75, 1.4])
@@ -106,3 +113,16 @@ def test_scatter_around_the_fits_counts_the_deposits(n_eff: int) -> None:
     chi2, freedom = deposits(profiles, theta, parabola, prior)
     measured = freedom.sum() / chi2.sum()
     assert measured == pytest.approx(n_eff, rel=0.1)
+
+
+def test_the_nodes_of_a_posterior_have_its_mean_and_its_spread_in_t() -> None:
+    profiles = population(np.random.default_rng(6), energies=(4_000.0,), n=5).profiles
+    n = len(profiles)
+    prior, theta = priors(n), np.tile(MEAN, (n, 1))
+    parabola = posteriors(profiles, np.full(n, 60.0), prior, theta)
+    nodes = posterior_nodes(theta, parabola, prior)
+    mean, covariance = from_parabolas(profiles, 60.0)
+    assert np.einsum("k,nkq->nq", NODE_WEIGHTS, nodes) == pytest.approx(mean, rel=1e-9)
+    apart = nodes - mean[:, None]
+    second = np.einsum("k,nki,nkj->nij", NODE_WEIGHTS, apart, apart)
+    assert second[:, 0] == pytest.approx(covariance[:, 0], rel=1e-9)

@@ -152,7 +152,7 @@ def shower_fits(
     minimise(minuit)
     fit_ = _as_fit(minuit, form, theta, parabola, fitted, point, points)
     everything = np.column_stack([evaluate(fit_, profiles.ln_y)[q] for q in QUANTITIES[:2]])
-    of_population = prior_from_knots(values, form.basis(profiles.ln_y))
+    of_population = prior_from_knots(np.array(minuit.values), form.basis(profiles.ln_y))
     nodes = posterior_nodes(everything, np.zeros((len(profiles), 5)), of_population)
     everything[used], nodes[used] = theta, posterior_nodes(theta, parabola, prior)
     return fit_, ShowerFits(everything, nodes, used, n_eff_law, law_covariance, n_eff_points, n_eff_errors)

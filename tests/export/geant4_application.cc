@@ -2,6 +2,7 @@
 //
 //   track interface pdg energy x y z ux uy uz time   model a particle; sensitive detectors have one of the interfaces
 //                                                    step, gflash, fast (or inactive, none)
+//                                                    (time -3: the step does not say by which process it was made)
 //   place dz angle                                   calorimeter turned about x, then moved along z
 //   wall x                                           no sensitive detector beyond |x|, in world coordinates
 //   photons 0|1, minimum energy, attempts n          settings of the model
@@ -47,6 +48,10 @@ struct Hit {
 };
 std::vector<Hit> hits;
 
+// Geant4's own step of the track, made by the process that asks fast-simulation models.
+const char byte = 0;
+const G4VProcess* const fastSimulation = reinterpret_cast<const G4VProcess*>(&byte);
+
 class StepDetector : public G4VSensitiveDetector {
  public:
   StepDetector() : G4VSensitiveDetector("step") {}
@@ -54,7 +59,8 @@ class StepDetector : public G4VSensitiveDetector {
  protected:
   G4bool ProcessHits(G4Step* step, G4TouchableHistory*) override {
     const G4StepPoint* point = step->GetPreStepPoint();
-    hits.push_back({point->GetPosition(), step->GetTotalEnergyDeposit(), point->GetGlobalTime()});
+    const bool known = point->GetProcessDefinedStep() == fastSimulation && point->GetMomentumDirection().z() != 0.0;
+    hits.push_back({point->GetPosition(), step->GetTotalEnergyDeposit(), known ? point->GetGlobalTime() : -3.0});
     return true;
   }
 };
@@ -130,7 +136,10 @@ int main() {
                                             : nullptr;
       hits.clear();
       const G4ParticleDefinition particle(pdg);
-      const G4Track primary(&particle, e, {x, y, z}, {ux, uy, uz}, time);
+      G4Track primary(&particle, e, {x, y, z}, {ux, uy, uz}, time);
+      G4Step own;
+      own.GetPostStepPoint()->SetProcessDefinedStep(fastSimulation);
+      primary.SetStep(&own);
       const G4FastTrack track(&primary);
       G4FastStep step;
       const bool triggered = model.IsApplicable(particle) && model.ModelTrigger(track);

@@ -47,7 +47,10 @@ G4bool SpotDepositor::Deposit(const G4ThreeVector& position, G4double energy, G4
     gflash->Hit(&spot);
     return true;
   }
+  // As the stepping manager fills a step, as far as it means something for a spot: detectors may ask for any of it.
   const G4Track* primary = track.GetPrimaryTrack();
+  const G4Step* own = primary->GetStep();
+  const G4VProcess* process = own == nullptr ? nullptr : own->GetPostStepPoint()->GetProcessDefinedStep();
   fStep.SetTrack(const_cast<G4Track*>(primary));
   fStep.SetTotalEnergyDeposit(energy);
   G4StepPoint* const ends[2] = {fStep.GetPreStepPoint(), fStep.GetPostStepPoint()};
@@ -55,11 +58,14 @@ G4bool SpotDepositor::Deposit(const G4ThreeVector& position, G4double energy, G4
     point->SetPosition(position);
     point->SetGlobalTime(primary->GetGlobalTime() + delay);
     point->SetLocalTime(primary->GetLocalTime() + delay);
+    point->SetMomentumDirection(primary->GetMomentumDirection());
     point->SetWeight(primary->GetWeight());
     point->SetTouchableHandle(fTouchable);
     point->SetMaterial(logical->GetMaterial());
+    point->SetMaterialCutsCouple(logical->GetMaterialCutsCouple());
     point->SetSensitiveDetector(sensitive);
     point->SetStepStatus(fUserDefinedLimit);
+    point->SetProcessDefinedStep(process);
   }
   sensitive->Hit(&fStep);
   return true;

@@ -1,5 +1,6 @@
 #pragma once
 class G4Material;
+class G4MaterialCutsCouple;
 class G4Region;
 class G4VSensitiveDetector;
 
@@ -8,6 +9,7 @@ class G4LogicalVolume {
   explicit G4LogicalVolume(G4VSensitiveDetector* sensitive) : fSensitive(sensitive) {}
   G4VSensitiveDetector* GetSensitiveDetector() const { return fSensitive; }
   G4Material* GetMaterial() const { return nullptr; }
+  const G4MaterialCutsCouple* GetMaterialCutsCouple() const { return nullptr; }
   void SetRegion(G4Region*) {}
 
  private:

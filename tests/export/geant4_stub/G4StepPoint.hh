@@ -4,6 +4,8 @@
 #include "globals.hh"
 
 class G4Material;
+class G4MaterialCutsCouple;
+class G4VProcess;
 class G4VSensitiveDetector;
 
 enum G4StepStatus { fWorldBoundary, fGeomBoundary, fUserDefinedLimit, fUndefined };
@@ -18,11 +20,17 @@ class G4StepPoint {
   void SetWeight(G4double) {}
   void SetTouchableHandle(const G4TouchableHandle& handle) { fHandle = handle; }
   void SetMaterial(G4Material*) {}
+  void SetMaterialCutsCouple(const G4MaterialCutsCouple*) {}
+  void SetMomentumDirection(const G4ThreeVector& direction) { fDirection = direction; }
+  const G4ThreeVector& GetMomentumDirection() const { return fDirection; }
+  void SetProcessDefinedStep(const G4VProcess* process) { fProcess = process; }
+  const G4VProcess* GetProcessDefinedStep() const { return fProcess; }
   void SetSensitiveDetector(G4VSensitiveDetector*) {}
   void SetStepStatus(G4StepStatus) {}
 
  private:
-  G4ThreeVector fPosition;
+  G4ThreeVector fPosition, fDirection;
+  const G4VProcess* fProcess = nullptr;
   G4double fTime = 0.0;
   G4TouchableHandle fHandle;
 };

@@ -3,6 +3,8 @@
 #include "G4ThreeVector.hh"
 #include "globals.hh"
 
+class G4Step;
+
 class G4Track {
  public:
   G4Track(const G4ParticleDefinition* particle, G4double energy, const G4ThreeVector& position,
@@ -15,10 +17,13 @@ class G4Track {
   G4double GetGlobalTime() const { return fTime; }
   G4double GetLocalTime() const { return 0.0; }
   G4double GetWeight() const { return 1.0; }
+  const G4Step* GetStep() const { return fStep; }
+  void SetStep(const G4Step* step) { fStep = step; }
 
  private:
   const G4ParticleDefinition* fParticle;
   G4double fEnergy;
   G4ThreeVector fPosition, fDirection;
   G4double fTime;
+  const G4Step* fStep = nullptr;
 };

@@ -47,7 +47,7 @@ def _print(facts: dict[str, Any], console: Console) -> None:
         f"X0 {material['radiation_length_mm']:.4g} mm, R_M {material['moliere_radius_mm']:.4g} mm,"
         f" Ec {material['critical_energy_mev']:.4g} MeV; depths in X0, radii in R_M, y = E/Ec"
     )
-    console.print(", ".join(f"{k} {v}" for k, v in facts["provenance"].items()), soft_wrap=True)
+    console.print(", ".join(f"{k}: {v}" for k, v in facts["provenance"].items()), soft_wrap=True)
     for reason in facts["excluded"]:
         console.print(f"left out: {reason}", soft_wrap=True)
     for part in facts["slices"]:
@@ -60,19 +60,16 @@ def _print(facts: dict[str, Any], console: Console) -> None:
             flags += [] if component["accurate"] else ["covariance not accurate"]
             flags += [f"at limit: {', '.join(component['at_limit'])}"] if component["at_limit"] else []
             p = component["p_value"]
-            quality = "" if p is None else f"chi2/ndf {component['chi2']:.4g}/{component['ndf']}, p {p:.2g}"
-            console.print(f"  {name}  {quality}  {'; '.join(flags)}")
+            quality = [] if p is None else [f"chi2/ndf {component['chi2']:.4g}/{component['ndf']}, {_probability(p)}"]
+            if not component["parameters"]:
+                quality.append("no parameters: nothing to tune here")
+            console.print("  " + "  ".join([name, *quality, *(["; ".join(flags)] if flags else [])]))
             for note in component["notes"]:
                 console.print(f"    {note}", soft_wrap=True)
             if len(component["parameters"]) > _LONG:
                 console.print(f"    {len(component['parameters'])} parameters; see --json")
-                continue
-            table = Table(box=None, padding=(0, 2), show_header=False)
-            for parameter, (value, error) in component["parameters"].items():
-                table.add_row("  ", parameter, f"{value:.5g}", "+-", "unknown" if error is None else f"{error:.2g}")
-            console.print(table)
-            for a, b, rho in component["strong_correlations"]:
-                console.print(f"    correlation of {a} and {b}: {rho:+.3f}")
+            elif component["parameters"]:
+                _print_parameters(component, console)
         for name, tables in part["tables"].items():
             console.print(f"  tables of {name}  {tables['bytes'] / 1e6:.2f} MB")
             for note in tables["notes"]:
@@ -81,7 +78,7 @@ def _print(facts: dict[str, Any], console: Console) -> None:
         from fastparam.workflow.report import correction_cells
 
         console.print("\nwhat each correction buys, on the mean of single showers (see the report)")
-        headings = ("where", "with", "profile", "layers", "R50", "R90", "tail", "deposits across")
+        headings = ("where", "with", "profile", "layers", "R50", "R90", "tail", "deposits across", "third moment")
         table = Table(*headings, box=None, padding=(0, 2))
         for row in facts["corrections"]:
             table.add_row(*correction_cells(row))
@@ -94,3 +91,20 @@ def _print(facts: dict[str, Any], console: Console) -> None:
         console.print(table)
     else:
         console.print("\nnot validated: no showers were left to judge")
+
+
+def _print_parameters(component: dict[str, Any], console: Console) -> None:
+    """Print values with errors, and what is so correlated that one error says little."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for parameter, (value, error) in component["parameters"].items():
+        table.add_row("  ", parameter, f"{value:.5g}", "+-", "unknown" if error is None else f"{error:.2g}")
+    console.print(table)
+    for a, b, rho in component["strong_correlations"]:
+        console.print(f"    correlation of {a} and {b}: {rho:+.3f}")
+
+
+def _probability(p: float) -> str:
+    """Return a p-value in words; that of a law that fails beyond all doubt is no number worth printing."""
+    return f"p {p:.2g}" if p >= 1e-10 else "p below 1e-10: the law does not describe the data"

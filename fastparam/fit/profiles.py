@@ -274,7 +274,7 @@ def _moments(
         moments1(values, nodes, ln_weights, l00, l10, l11, out[i])
 
 
-@parallel_kernel
+@kernel
 def _residuals(
     cells: Any, depths: Any, medium: Any, n_media: Any, pair: Any, theta: Any, smallest: Any, out: Any
 ) -> None:
@@ -282,7 +282,7 @@ def _residuals(
 
     Neighbouring cells are joined to an expectation of at least `smallest`, what is left over at the end with the last.
     """
-    for i in prange(len(theta)):
+    for i in range(len(theta)):
         n_cells = cells.shape[1]
         work, norm, held = np.empty(n_cells), np.zeros(n_media), np.zeros(n_media)
         _fractions(math.exp(theta[i, 0]), math.exp(theta[i, 1]), depths[i], pair[i], work)
@@ -321,7 +321,8 @@ def _all_fractions(ln_t: Any, ln_alpha: Any, depths: Any, pair: Any, out: Any) -
 def gamma_fractions(ln_t: Floats, ln_alpha: Floats, depths: Floats) -> Floats:
     """Share of each shower's gamma profile in its depth cells, shape (n, C); 0 for cells of zero width."""
     out = np.empty(depths.shape[:2])
-    _all_fractions(ln_t, ln_alpha, depths, np.zeros(len(ln_t)), out)
+    # Contiguous: another layout would be compiled for itself.
+    _all_fractions(*map(np.ascontiguousarray, (ln_t, ln_alpha, depths)), np.zeros(len(ln_t)), out)
     return out
 
 

@@ -62,7 +62,8 @@ class TunedGenerator:
         self.geometry: Geometry = tune.geometry
 
     def __repr__(self) -> str:
-        return f"<tune {self.name}, recipe {self.tune.recipe.name}, {len(self.tune.slices)} slices>"
+        n = len(self.tune.slices)
+        return f"<tune {self.name}, recipe {self.tune.recipe.name}, {n} slice{'s' if n > 1 else ''}>"
 
     @cached_property
     def _sampler(self) -> Sampler:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.errors import UsageError, near
+from fastparam.errors import FastparamWarning, UsageError, near
 from fastparam.fit.fit import Fit
 from fastparam.tunes.tune import SliceTune, Tune
 
@@ -15,11 +17,14 @@ __all__ = ["eigenvectors", "replicas", "vary"]
 
 Floats = npt.NDArray[np.float64]
 
-#: Components that showers are sampled from; the others only describe.
+#: Components that the classical sampler draws showers from; the others only describe.
 SAMPLED = (
     "response", "longitudinal", "conversion", "spots", "spot_groups", "spot_spectrum", "layers", "layer_factors",
     "warp", "radial", "radial_warp", "modulation",
 )  # fmt: skip
+
+#: Components by sampler. Those that are not here draw from tables, which have no covariance.
+_OF_SAMPLER = {"gflash": SAMPLED, "fastcalosim": ("modulation",)}
 
 
 def eigenvectors(fit: Fit) -> tuple[Floats, Floats]:
@@ -61,6 +66,11 @@ def vary(tune: Tune, component: str, n_sigma: float, eigenvector: int = 0) -> Tu
     ------
     UsageError
         If there is no such component or direction.
+
+    Warns
+    -----
+    FastparamWarning
+        If the recipe's showers are not drawn from that component.
     """
     if component not in SAMPLED:
         raise UsageError(f"no component '{component}'{near(component, SAMPLED)}; expected one of {', '.join(SAMPLED)}")
@@ -80,13 +90,21 @@ def vary(tune: Tune, component: str, n_sigma: float, eigenvector: int = 0) -> Tu
                 else f"{component} has no parameter that could be varied"
             )
         parts.append(_with(part, component, fit.values + n_sigma * shift[eigenvector]))
+    _say_if_unused(tune, [component])
     return _varied(tune, parts, f"{component} {n_sigma:+g} sigma along eigenvector {eigenvector}")
 
 
 def replicas(tune: Tune, n: int, *, seed: int = 1) -> list[Tune]:
-    """Draw n tunes from the covariance of all sampled components, independently per slice and component."""
+    """Draw n tunes from the covariance of all sampled components, independently per slice and component.
+
+    Warns
+    -----
+    FastparamWarning
+        If the recipe's showers are drawn from none of them.
+    """
     if n < 1:
         raise UsageError(f"{n} replicas: expected at least 1")
+    _say_if_unused(tune, [name for name in SAMPLED if any(name in part.components for part in tune.slices)])
     rng = np.random.default_rng(seed)
     drawn = []
     for number in range(n):
@@ -100,6 +118,16 @@ def replicas(tune: Tune, n: int, *, seed: int = 1) -> list[Tune]:
             parts.append(varied)
         drawn.append(_varied(tune, parts, f"replica {number} of seed {seed}"))
     return drawn
+
+
+def _say_if_unused(tune: Tune, components: Sequence[str]) -> None:
+    if set(components).isdisjoint(_OF_SAMPLER.get(tune.recipe.sampler, ())):
+        warnings.warn(
+            f"the recipe {tune.recipe.name} does not draw showers from {', '.join(components)}: what is varied shows in"
+            " `fastparam show` and in exports, the showers stay the same; tune with --recipe gflash to vary showers",
+            FastparamWarning,
+            stacklevel=4,
+        )
 
 
 def _with(part: SliceTune, component: str, values: Floats) -> SliceTune:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fastparam.errors import UsageError
+from fastparam.errors import FastparamWarning, UsageError
 from fastparam.fit.fit import Fit
 from fastparam.geometry.load import load_geometry
 from fastparam.summary.binning import Binning
@@ -73,6 +74,13 @@ def test_varying_moves_one_component_by_that_many_sigmas() -> None:
 def test_what_cannot_be_varied_is_named(component: str, eigenvector: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         vary(tune(spots=fit(covariance=np.zeros((3, 3)))), component, 1.0, eigenvector)
+
+
+@pytest.mark.parametrize("change", [lambda t: vary(t, "radial", 1.0), lambda t: replicas(t, 1)])
+def test_recipes_that_draw_from_tables_say_that_their_showers_stay(change: Callable[[Tune], object]) -> None:
+    with pytest.warns(FastparamWarning, match="recipe hybrid does not draw showers from .*--recipe gflash"):
+        change(replace(tune(), recipe=load_recipe("hybrid")))
+    change(tune())  # warnings are errors
 
 
 def test_replicas_have_the_covariance_of_the_fit() -> None:

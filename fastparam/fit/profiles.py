@@ -322,7 +322,8 @@ def gamma_fractions(ln_t: Floats, ln_alpha: Floats, depths: Floats) -> Floats:
     """Share of each shower's gamma profile in its depth cells, shape (n, C); 0 for cells of zero width."""
     out = np.empty(depths.shape[:2])
     # Contiguous: another layout would be compiled for itself.
-    _all_fractions(*map(np.ascontiguousarray, (ln_t, ln_alpha, depths)), np.zeros(len(ln_t)), out)
+    ln_t, ln_alpha, depths = (np.ascontiguousarray(x) for x in (ln_t, ln_alpha, depths))
+    _all_fractions(ln_t, ln_alpha, depths, np.zeros(len(ln_t)), out)
     return out
 
 

@@ -4,8 +4,8 @@
 
 DATA holds a directory of ROOT files per geometry, in the layouts of the shipped geometries. Tuned on even rows, judged
 on odd rows, from 4 GeV; five showers are sampled per judged one. Sampled and judged showers are reduced and fitted with
-the same code. With --summaries, summaries are kept there and used again. With --swap odd rows train and even ones judge,
-a diagnosis: what is beyond a limit only one way round is a fluctuation of the rows.
+the same code. With --summaries, summaries are kept there and used again. With --swap odd rows train and even ones
+judge, a diagnosis: what is beyond a limit only one way round is a fluctuation of the rows.
 
 A number is candidate minus full simulation. Its standard error comes from a bootstrap over showers of the judging, the
 sampled and the training rows. A family of n numbers is kept if every deviation beyond its limit has a pull below the

@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from fastparam.errors import FitError
 from fastparam.fit import energies, hadron_start, lateral, longitudinal, modulation, radial, tracks
-from fastparam.fit.energies import Starts
+from fastparam.fit.energy_model import Energies
+from fastparam.fit.energy_quantities import quantities_of, thick_layers
+from fastparam.fit.energy_scores import Starts
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.geometry.ionisation import mip_energy
@@ -95,7 +97,7 @@ def fit(
             passing = start < 0
             if "start" in components:
                 pass_probability = hadron_start.no_start_probability(components["start"], points.energy)
-    quantities = energies.quantities_of(geometry, showers, passing=passing)
+    quantities = quantities_of(geometry, showers, passing=passing)
     model, bin_ = energies.fit(
         quantities, points, energy, n_bins=n_bins, n_layers=geometry.n_layers, starts=starts,
         pass_probability=pass_probability,
@@ -113,7 +115,7 @@ def fit(
         law=_radial_law(geometry, showers, components, points.energy) if "radial" in components else None,
     )
     continuing = tracks.fit(hits, points, bin_, shapes) if continued else None
-    thick = energies.thick_layers(showers)
+    thick = thick_layers(showers)
     arrays: dict[str, npt.NDArray[Any]] = {
         **model.to_arrays(),
         **shapes.to_arrays(),
@@ -139,7 +141,7 @@ def fit(
     return Tables(arrays, settings)
 
 
-def _notes(settings: dict[str, Any], model: energies.Energies, n_layers: int) -> list[str]:
+def _notes(settings: dict[str, Any], model: Energies, n_layers: int) -> list[str]:
     """Say in words what was fitted and how it was chosen."""
     laws = model.marginals
     layers = settings["radial_function_in_layers"]

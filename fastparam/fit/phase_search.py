@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from fastparam.fit.modulation import deviations
+from fastparam.fit.phase_profile import deviations
 from fastparam.summary.points import energy_points
 
 __all__ = ["FALSE_ALARM", "MAX_PERIODS", "Periodicity", "search"]

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit import modulation
-from fastparam.fit.energies import SCORE_MAX, Energies
+from fastparam.fit.energy_model import SCORE_MAX, Energies
 from fastparam.fit.fastcalosim import DEPTH_CELLS
 from fastparam.fit.lateral import N_ALPHA, Lateral
 from fastparam.fit.marginals import Z_MAX

@@ -18,6 +18,7 @@ from fastparam.fit import (
     layers,
     longitudinal,
     modulation,
+    modulation_fit,
     radial,
     radial_warp,
     response,
@@ -259,7 +260,7 @@ def _without_modulation(
     if geometry.config.modulation is None:
         return showers
     try:
-        found = modulation.fit(geometry, showers.particles, showers.layer_energy, points)
+        found = modulation_fit.fit(geometry, showers.particles, showers.layer_energy, points)
     except FitError as error:
         failed["modulation"] = str(error)
         return showers

@@ -59,14 +59,16 @@ LOOPS = """## Closed loops in the suite
 
 Planted defects included.
 
-- zeros, their coincidences, scores of zeros: `fit/test_fit_energies.py`, `fit/test_fit_marginals.py`
+- zeros, their coincidences, scores of zeros: `fit/test_fit_energies.py`, `fit/test_fit_energy_scores.py`,
+  `fit/test_fit_marginals.py`
 - quantile functions and their tails, Gaussian scores (the factor 2/pi is found): `fit/test_fit_marginals.py`,
   `shapes/test_shapes_normal.py`
 - correlations, bins, signs of components, sums of shares; a classifier sees less with 5 bins than with 1, and 10 are
   no better: `fit/test_fit_energies.py`
 - left-out energies; a mixture of neighbours would be wider: `fit/test_fit_energies.py`, `fit/test_fit_marginals.py`
-- radii and azimuths, number and weights of hits, mean of a single hit, turned, displaced and mirrored (negative eta)
-  showers: `generate/test_generate_fastcalosim.py`, `generate/contract.py`
+- radii and azimuths, pooled profiles of each energy, number and weights of hits, mean of a single hit, turned,
+  displaced and mirrored (negative eta) showers: `fit/test_fit_lateral.py`, `generate/test_generate_fastcalosim.py`,
+  `generate/contract.py`
 - modulation undone, put back, shifted, mirrored, absent: `fit/test_fit_modulation.py`
 - wiggle: sign, density, sharing between cells: `showers/test_showers_wiggle.py`
 - displaced lines, phi = pi, eta = 0; cells and what is lost: `geometry/test_frames.py`, `showers/test_showers_forms.py`

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from fastparam.errors import FastparamError, FastparamWarning
-from fastparam.fit import hadron_start, modulation
+from fastparam.fit import hadron_start, modulation, modulation_fit, phase_profile
 from fastparam.fit.fit import Fit
 from fastparam.fit.phase_search import FALSE_ALARM, search
 from fastparam.generate.tuned import TunedGenerator
@@ -79,7 +79,7 @@ class Group:
 
     def fit(self) -> Fit:
         s = self.train
-        return modulation.fit(self.geometry, s.particles, s.layer_energy, energy_points(s.particles.energy))
+        return modulation_fit.fit(self.geometry, s.particles, s.layer_energy, energy_points(s.particles.energy))
 
 
 def groups(geometry: Geometry, showers: Summary, pdgs: tuple[int, ...]) -> list[Group]:
@@ -113,11 +113,11 @@ def recovered(group: Group, law: Fit) -> list[str]:
     lines = []
     for name, column, before in quantities(geometry, s.layer_energy):
         term = law.settings["terms"][name.replace(" ", "")]
-        mean, error = modulation.profile(before, energy, psi[:, column], points)
+        mean, error = phase_profile.profile(before, energy, psi[:, column], points)
         pulls = (mean - expected[:, column]) / np.hypot(error, spread[:, column])
         chi2 = float(np.nansum(pulls**2))
-        first, first_error, *_ = modulation.harmonics_test(before, energy, psi[:, column], points, 1)
-        left, left_error, *_ = modulation.harmonics_test(after_of[name], energy, psi[:, column], points, 6)
+        first, first_error, *_ = phase_profile.harmonics_test(before, energy, psi[:, column], points, 1)
+        left, left_error, *_ = phase_profile.harmonics_test(after_of[name], energy, psi[:, column], points, 6)
         chosen = (
             f"{term['harmonics']} {'cos' if term['symmetric'] else 'cos, sin'}, order {term['degree']}"
             if term["harmonics"]
@@ -132,7 +132,7 @@ def recovered(group: Group, law: Fit) -> list[str]:
     return lines
 
 
-BINS = modulation.BINS
+BINS = phase_profile.BINS
 
 
 def model(group: Group, law: Fit) -> tuple[Floats, Floats]:
@@ -141,12 +141,12 @@ def model(group: Group, law: Fit) -> tuple[Floats, Floats]:
     energy, points = s.particles.energy, energy_points(s.particles.energy)
     psi = modulation.phases(group.geometry, s.particles)
     flat = modulation.undo(modulation.evaluate(law, energy, psi), s.layer_energy)
-    expected = modulation.curve(law, energy, flat, points)
+    expected = phase_profile.curve(law, energy, flat, points)
     if not law.names:
         return expected, np.zeros_like(expected)
     rng = np.random.default_rng(SEED)
     drawn = rng.multivariate_normal(law.values, law.covariance, size=40)
-    curves = [modulation.curve(replace(law, values=one), energy, flat, points) for one in drawn]
+    curves = [phase_profile.curve(replace(law, values=one), energy, flat, points) for one in drawn]
     return expected, np.std(curves, axis=0)
 
 
@@ -224,8 +224,8 @@ def sampled(group: Group, tune: TunedGenerator) -> list[str]:
         curves = []
         for values, particles, phase in ((full, p, psi), (theirs[name], primaries, psi_made)):
             e, points = particles.energy, energy_points(particles.energy)
-            a, error, *_ = modulation.harmonics_test(values, e, phase[:, column], points, 1)
-            curves.append((a[0, 0], error[0, 0], modulation.profile(values, e, phase[:, column], points)))
+            a, error, *_ = phase_profile.harmonics_test(values, e, phase[:, column], points, 1)
+            curves.append((a[0, 0], error[0, 0], phase_profile.profile(values, e, phase[:, column], points)))
         (a, da, (full_mean, full_error)), (b, db, (mean, error)) = curves
         chi2 = float(np.nansum((mean - full_mean) ** 2 / (error**2 + full_error**2)))
         flat = float(np.nansum((full_mean - 1.0) ** 2 / full_error**2))
@@ -247,8 +247,8 @@ def nulls(group: Group) -> list[str]:
     def turned(angle: float, mirror: float = 1.0) -> Particles:
         return Particles.gun(pdg=group.pdg, energy=p.energy, eta=mirror * p.eta, phi=p.phi + angle)
 
-    quarter = modulation.fit(group.geometry, turned(-0.25 * declared.pitch), s.layer_energy, points)
-    mirrored = modulation.fit(group.geometry, turned(0.0, -1.0), s.layer_energy, points)
+    quarter = modulation_fit.fit(group.geometry, turned(-0.25 * declared.pitch), s.layer_energy, points)
+    mirrored = modulation_fit.fit(group.geometry, turned(0.0, -1.0), s.layer_energy, points)
     cosine, sine = law["total_a10"], quarter["total_b10"] if "total_b10" in quarter.names else np.nan
     rng = np.random.default_rng(SEED)
     applied = 0
@@ -257,7 +257,7 @@ def nulls(group: Group) -> list[str]:
         for point in range(len(points)):
             rows = np.flatnonzero(points.point == point)
             order[rows] = rng.permutation(rows)
-        found = modulation.fit(group.geometry, p, s.layer_energy[order], points)
+        found = modulation_fit.fit(group.geometry, p, s.layer_energy[order], points)
         applied += bool(found.settings["applied"])
     e = law.errors[law.names.index("total_a10")]
     return [
@@ -265,7 +265,7 @@ def nulls(group: Group) -> list[str]:
         f" becomes a sine of {100 * sine:.2f} %.",
         f"- eta mirrored: the same parameters within {np.abs(mirrored.values - law.values).max():.1g}.",
         f"- phases shuffled within energies: a modulation is applied in {applied} of {NULLS} samples"
-        f" ({100 * modulation.SIGNIFICANT:g} % expected at most).",
+        f" ({100 * modulation_fit.SIGNIFICANT:g} % expected at most).",
     ]
 
 

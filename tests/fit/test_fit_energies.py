@@ -13,7 +13,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from fastparam.fit import energies
-from fastparam.fit.energies import Energies
+from fastparam.fit.energy_model import Energies, draw
+from fastparam.fit.energy_quantities import PASSING, layer_energies
+from fastparam.fit.energy_scores import Starts
 from fastparam.fit.marginals import Quantities
 from fastparam.fit.tables import Tables
 from fastparam.summary.points import energy_points
@@ -40,11 +42,11 @@ def fitted(quantities: Quantities, energy: np.ndarray, n_bins: int) -> Energies:
 
 
 def drawn(model: Energies, energy: float, n: int = 20_000, seed: int = 5) -> np.ndarray:
-    return energies.draw(model, np.full(n, energy), seed=seed)[0]
+    return draw(model, np.full(n, energy), seed=seed)[0]
 
 
 def layers(x: np.ndarray) -> np.ndarray:
-    return energies.layer_energies(x, L)
+    return layer_energies(x, L)
 
 
 def correlation_rms(a: np.ndarray, b: np.ndarray) -> float:
@@ -102,8 +104,8 @@ def test_turning_the_leading_component_round_changes_nothing(
     training: tuple[Quantities, np.ndarray], model: Energies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sign only numbers the bins: no eigenvector is needed to sample."""
-    real = energies._directions
-    monkeypatch.setattr(energies, "_directions", lambda *a: -real(*a))
+    real = energies.directions
+    monkeypatch.setattr(energies, "directions", lambda *a: -real(*a))
     turned = fitted(*training, 5)
     for k in range(L + 1):
         a, b = drawn(model, POINTS[1])[:, k], drawn(turned, POINTS[1], seed=6)[:, k]
@@ -139,56 +141,7 @@ def test_toy_has_zeros_worth_testing(training: tuple[Quantities, np.ndarray]) ->
     assert zeros.max() > 0.6
 
 
-def test_scores_of_zeros_are_spread_over_their_atom(training: tuple[Quantities, np.ndarray]) -> None:
-    """Randomised within the atom: the scores of every quantity are standard normal, also with 60 % of zeros."""
-    quantities, energy = training
-    points = energy_points(energy)
-    laws, residual = energies.marginals.fit(quantities, points, energy, quick=True)
-    g, _ = energies.scores_of(quantities, laws, residual, points)
-    for k in range(L + 1):
-        for p in range(len(points)):
-            assert stats.kstest(g[points.point == p, k], "norm").pvalue > LEVEL / (3 * (L + 1))
-
-
-def test_zeros_piled_up_at_one_score_would_be_found(training: tuple[Quantities, np.ndarray]) -> None:
-    """The known defect: all zeros at the score of half a bin, about -3.6."""
-    quantities, energy = training
-    x = quantities.values[energy == POINTS[0], L]
-    g = stats.norm.ppf((stats.rankdata(x) - 0.5) / len(x))
-    g[x == 0] = -3.6
-    assert stats.kstest(g, "norm").pvalue < 1e-6
-
-
-def test_scores_of_zeros_go_with_the_other_layers(training: tuple[Quantities, np.ndarray]) -> None:
-    """Two last layers that are empty together must not be told apart by random numbers: their latent correlation is
-    that of a shower's depth, not diluted by the atom."""
-    quantities, energy = training
-    points = energy_points(energy)
-    laws, residual = energies.marginals.fit(quantities, points, energy, quick=True)
-    g, _ = energies.scores_of(quantities, laws, residual, points)
-    rng = np.random.default_rng(1)
-    own = points.point == 0
-    random = g[own].copy()
-    for k in (L - 1, L):
-        zero = quantities.values[own, k] == 0
-        edge = stats.norm.cdf(g[own, k][zero].max())
-        random[zero, k] = stats.norm.ppf(rng.uniform(0, edge, int(zero.sum())))
-    assert np.corrcoef(g[own, L - 1], g[own, L])[0, 1] > np.corrcoef(random[:, L - 1], random[:, L])[0, 1] + 0.1
-
-
 # Bins
-
-
-def test_every_shower_is_in_exactly_one_bin_of_equal_size() -> None:
-    rng = np.random.default_rng(1)
-    points = energy_points(np.repeat(POINTS, 103))
-    bin_, edges = energies.bins_of(np.append(rng.standard_normal(308), 1e9), points, 5)
-    counts = np.array([np.bincount(bin_[points.point == p], minlength=5) for p in range(3)])
-    assert counts.sum() == 309
-    assert counts.min() >= 20
-    assert counts.max() <= 21
-    assert (np.diff(edges, axis=1) > 0).all()
-    assert bin_[-1] == 4
 
 
 @pytest.mark.parametrize("n_bins", [1, 10])
@@ -203,7 +156,7 @@ def test_the_number_of_bins_does_not_change_marginals(training: tuple[Quantities
 
 
 def test_bins_are_equally_occupied_when_drawn(model: Energies) -> None:
-    _, bin_ = energies.draw(model, np.full(20_000, 8000.0), seed=9)
+    _, bin_ = draw(model, np.full(20_000, 8000.0), seed=9)
     assert stats.chisquare(np.bincount(bin_, minlength=5)).pvalue > LEVEL
 
 
@@ -236,7 +189,7 @@ def test_a_left_out_energy_is_predicted() -> None:
 
 def test_the_same_shower_moves_smoothly_with_its_energy(model: Energies) -> None:
     energy = np.geomspace(2000.0, 32_000.0, 4001)
-    x, _ = energies.draw(model, energy, seed=1, index=np.zeros(len(energy), dtype=np.int64))
+    x, _ = draw(model, energy, seed=1, index=np.zeros(len(energy), dtype=np.int64))
     assert np.abs(np.diff(np.log(x[1:-1, 0]))).max() < 0.02
 
 
@@ -325,17 +278,9 @@ def hadron_model() -> tuple[Energies, np.ndarray, np.ndarray]:
     total = layer.sum(axis=1)
     names = ("total", *(f"layer {k}" for k in range(20)))
     q = Quantities(np.column_stack([total / energy, layer / total[:, None]]), np.array([2] + [0] * 20), names)
-    starts = energies.Starts(run_starts(layer), THRESHOLD)
+    starts = Starts(run_starts(layer), THRESHOLD)
     model, _ = energies.fit(q, energy_points(energy), energy, n_bins=5, n_layers=20, starts=starts)
     return model, energy, layer
-
-
-def test_bins_of_starts_cover_every_start_once() -> None:
-    first = energies.Starts(np.array([-1]), THRESHOLD).first_of_bins()
-    assert first[0] == -1
-    assert first[1] == 0
-    assert first[-1] == 20
-    assert (np.diff(first) > 0).all()
 
 
 @pytest.mark.parametrize("energy", [600.0, 2400.0])
@@ -343,8 +288,8 @@ def test_showers_start_where_those_of_training_do(
     hadron_model: tuple[Energies, np.ndarray, np.ndarray], energy: float
 ) -> None:
     model, incident, layer = hadron_model
-    x, bin_ = energies.draw(model, np.full(6000, energy), seed=4)
-    drawn_starts = run_starts(energies.layer_energies(x, 20) * energy)
+    x, bin_ = draw(model, np.full(6000, energy), seed=4)
+    drawn_starts = run_starts(layer_energies(x, 20) * energy)
     truth = run_starts(layer[incident == energy])
     table = np.array([np.bincount(np.searchsorted(model.first, s, side="right") - 1, minlength=len(model.first) - 1)
                       for s in (drawn_starts, truth)])  # fmt: skip
@@ -359,8 +304,8 @@ def test_without_drawing_again_showers_would_not_start_in_their_bins(
 ) -> None:
     model = hadron_model[0]
     once = replace(model, first=np.empty(0, dtype=np.int64))
-    x, bin_ = energies.draw(once, np.full(6000, 600.0), seed=4)
-    found = run_starts(energies.layer_energies(x, 20) * 600.0)
+    x, bin_ = draw(once, np.full(6000, 600.0), seed=4)
+    found = run_starts(layer_energies(x, 20) * 600.0)
     assert ((model.first[bin_] <= found) & (found < model.first[bin_ + 1])).mean() < 0.9
 
 
@@ -387,7 +332,7 @@ def of_few_layers(
     if passing is not None:
         values[passing, 0] = np.nan
         values = np.column_stack([values, np.where(passing, total, np.nan)])
-        names, kind = (*names, energies.PASSING), [*kind, 0]
+        names, kind = (*names, PASSING), [*kind, 0]
     quantities = Quantities(values, np.array(kind), names)
     model, bin_ = energies.fit(quantities, energy_points(energy), energy, n_bins=5, n_layers=4)
     return model, bin_, total
@@ -402,7 +347,7 @@ def test_hadrons_that_pass_keep_their_fraction_and_their_energy_where_few_were_t
     model, bin_, _ = of_few_layers(energy, layer, passing)
     np.testing.assert_array_equal(bin_ == 0, passing)
     for e in (32_000.0, 22_600.0):
-        x, drawn_bin = energies.draw(model, np.full(4000, e), seed=5)
+        x, drawn_bin = draw(model, np.full(4000, e), seed=5)
         total = x[:, 0] * e
         assert abs(np.mean(total < 160.0) - passing.mean()) < 4 * np.sqrt(0.3 * 0.7 * (1 / 40 + 1 / 4000))
         np.testing.assert_array_equal(total < 160.0, drawn_bin == 0)
@@ -415,7 +360,7 @@ def test_hadrons_that_pass_keep_their_fraction_and_their_energy_where_few_were_t
 def test_one_law_for_all_would_lose_those_that_pass() -> None:
     energy, layer, passing = hadrons_of_few_layers(FEW_AT_THE_TOP, 1)
     model, _, _ = of_few_layers(energy, layer, None)
-    x, _ = energies.draw(model, np.full(4000, 32_000.0), seed=5)
+    x, _ = draw(model, np.full(4000, 32_000.0), seed=5)
     assert np.mean(x[:, 0] * 32_000.0 < 160.0) < 0.15 < passing[energy == 32_000.0].mean()
 
 
@@ -424,10 +369,10 @@ def test_the_probability_to_pass_may_be_a_law() -> None:
     total = layer.sum(axis=1)
     values = np.column_stack([total / energy, layer / total[:, None], np.where(passing, total, np.nan)])
     values[passing, 0] = np.nan
-    quantities = Quantities(values, np.array([2, 0, 0, 0, 0, 0]), ("total", "a", "b", "c", "d", energies.PASSING))
+    quantities = Quantities(values, np.array([2, 0, 0, 0, 0, 0]), ("total", "a", "b", "c", "d", PASSING))
     law = np.array([0.1, 0.15, 0.2, 0.25, 0.3])
     model, _ = energies.fit(quantities, energy_points(energy), energy, n_bins=5, n_layers=4, pass_probability=law)
-    _, bin_ = energies.draw(model, np.full(20_000, 4000.0), seed=5)
+    _, bin_ = draw(model, np.full(20_000, 4000.0), seed=5)
     assert abs(np.mean(bin_ == 0) - 0.15) < 4 * np.sqrt(0.15 * 0.85 / 20_000)
     np.testing.assert_allclose(np.bincount(bin_)[1:] / 20_000, 0.17, atol=0.011)
 
@@ -449,7 +394,7 @@ def test_a_classifier_sees_less_with_more_bins_until_they_are_enough() -> None:
     found = {}
     for n_bins in (1, 5, 10):
         model, _ = energies.fit(training, energy_points(energy), energy, n_bins=n_bins, n_layers=16)
-        found[n_bins] = auc(energies.draw(model, np.full(2000, 16_000.0), seed=5)[0])
+        found[n_bins] = auc(draw(model, np.full(2000, 16_000.0), seed=5)[0])
     again = auc(training.values[energy == 16_000.0])
     assert again < 0.56  # full simulation against itself
     assert found[1] > found[5] + 0.1
@@ -479,7 +424,7 @@ def test_the_depth_of_showers_scatters_in_every_bin_as_in_that_bin_of_the_traini
     model, bin_ = energies.fit(quantities, energy_points(energy), energy, n_bins=5, n_layers=16)
     own = energy == 16_000.0
     truth = quantities.values[own, 1:] @ np.arange(16)
-    x, drawn_bin = energies.draw(model, np.full(20_000, 16_000.0), seed=5)
+    x, drawn_bin = draw(model, np.full(20_000, 16_000.0), seed=5)
     found = x[:, 1:] @ np.arange(16)
     ratio = [found[drawn_bin == b].std() / truth[bin_[own] == b].std() for b in range(5)]
     np.testing.assert_allclose(ratio, 1.0, atol=0.12)

@@ -11,7 +11,7 @@ import toys
 from scipy import stats
 
 from fastparam.errors import FitError
-from fastparam.fit import modulation
+from fastparam.fit import modulation, modulation_fit, phase_profile
 from fastparam.geometry.load import parse_geometry
 from fastparam.hits.hits import Hits
 from fastparam.particles import Particles
@@ -70,7 +70,7 @@ def showers(primaries: Particles, rng: np.random.Generator, *, shift: float = 0.
 
 
 def fitted(primaries: Particles, energies: np.ndarray):
-    return modulation.fit(GEOMETRY, primaries, energies, energy_points(primaries.energy))
+    return modulation_fit.fit(GEOMETRY, primaries, energies, energy_points(primaries.energy))
 
 
 # The curve
@@ -161,9 +161,9 @@ def test_the_curve_of_a_layer_is_that_of_its_mean() -> None:
     found = fitted(primaries, energies)
     psi, points = modulation.phases(GEOMETRY, primaries), energy_points(primaries.energy)
     factors = modulation.evaluate(found, primaries.energy, psi)
-    expected = modulation.curve(found, primaries.energy, modulation.undo(factors, energies), points)
+    expected = phase_profile.curve(found, primaries.energy, modulation.undo(factors, energies), points)
     for layer in (0, 1):
-        mean, error = modulation.profile(energies[:, layer], primaries.energy, psi[:, 1 + layer], points)
+        mean, error = phase_profile.profile(energies[:, layer], primaries.energy, psi[:, 1 + layer], points)
         assert (((mean - expected[:, 1 + layer]) / error) ** 2).sum() < 33  # 12 bins, p = 1e-3
         assert (((mean - 1) / error) ** 2).sum() > 100
 
@@ -266,8 +266,8 @@ def test_undoing_leaves_no_harmonic_and_gives_the_resolution_back() -> None:
     for before, after, column in (
         (energies.sum(axis=1), flat.sum(axis=1), 0), (energies[:, 0], flat[:, 0], 1), (energies[:, 1], flat[:, 1], 2),
     ):  # fmt: skip
-        seen, seen_error, *_ = modulation.harmonics_test(before, judge.energy, psi[:, column], points, 6)
-        left, error, chi2, ndf = modulation.harmonics_test(after, judge.energy, psi[:, column], points, 6)
+        seen, seen_error, *_ = phase_profile.harmonics_test(before, judge.energy, psi[:, column], points, 6)
+        left, error, chi2, ndf = phase_profile.harmonics_test(after, judge.energy, psi[:, column], points, 6)
         assert np.abs(seen / seen_error)[0, 0] > 8
         assert np.abs(left / error).max() < 3.6  # 36 numbers
         assert stats.chi2.sf(chi2, ndf) > 1e-3

@@ -12,7 +12,9 @@ import toys
 from scipy import stats
 
 from fastparam.errors import OutOfDomainError
-from fastparam.fit import energies, fastcalosim
+from fastparam.fit import fastcalosim
+from fastparam.fit.energy_model import Energies, draw
+from fastparam.fit.energy_quantities import layer_energies
 from fastparam.fit.tables import Tables
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.geometry.detector import Geometry
@@ -116,9 +118,9 @@ def with_tables(tune: Tune, **arrays: np.ndarray) -> Tune:
 def test_hits_of_layers_add_up_to_the_energies_drawn(planar: tuple[Summary, Tune]) -> None:
     tune = planar[1]
     showers = sampled(tune, beam(tune.geometry, 300))
-    model = energies.Energies.from_tables(tune.slices[0].tables["fastcalosim"])
-    x, _ = energies.draw(model, np.full(300, 16_000.0), seed=1)
-    wanted = energies.layer_energies(x, tune.geometry.n_layers) * 16_000.0
+    model = Energies.from_tables(tune.slices[0].tables["fastcalosim"])
+    x, _ = draw(model, np.full(300, 16_000.0), seed=1)
+    wanted = layer_energies(x, tune.geometry.n_layers) * 16_000.0
     assert layer_energy(showers) == pytest.approx(wanted, rel=1e-9)
     assert showers.visible == pytest.approx(x[:, 0] * 16_000.0, rel=1e-9)
     assert (showers.hits.e > 0).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.special import gammainc
 from scipy.stats import chisquare, ks_2samp, kstest
 
-from fastparam.fit import conversion, modulation, radial_warp, response, shape_marginals, spot_groups
+from fastparam.fit import conversion, modulation, phase_profile, radial_warp, response, shape_marginals, spot_groups
 from fastparam.fit.fit import Fit
 from fastparam.fit.tables import Tables
 from fastparam.generate import TunedGenerator
@@ -439,7 +439,7 @@ def test_total_and_layers_follow_the_modulation_of_the_tune() -> None:
     laws = {"total_a10": 0.02, "layer1_a10": -0.12, "layer1_b10": 0.03, "layer2_a10": 0.02 + 0.01}
     _, primaries, energies, psi = phased_showers(20_000, **laws)
     points = energy_points(primaries.energy)
-    amplitude, error, *_ = modulation.harmonics_test(energies.sum(axis=1), primaries.energy, psi[:, 0], points, 3)
+    amplitude, error, *_ = phase_profile.harmonics_test(energies.sum(axis=1), primaries.energy, psi[:, 0], points, 3)
     assert error[0, 0] < 5e-4
     assert amplitude[0, 0] == pytest.approx(0.02, abs=4 * error[0, 0])
     assert (np.abs(amplitude / error).ravel()[1:] < 4).all()
@@ -452,7 +452,7 @@ def test_total_and_layers_follow_the_modulation_of_the_tune() -> None:
     seen = np.exp(0.02 * np.cos(grid)) * curves / (share @ curves)
     for layer in (0, 1, 2):
         expected = [2 * np.mean(seen[layer] / seen[layer].mean() * f(grid)) for f in (np.cos, np.sin)]
-        amplitude, error, *_ = modulation.harmonics_test(
+        amplitude, error, *_ = phase_profile.harmonics_test(
             energies[:, layer], primaries.energy, psi[:, 1 + layer], points, 1
         )
         assert amplitude[0] == pytest.approx(expected, abs=4 * error[0].max() + 0.003)

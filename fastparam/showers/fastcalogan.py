@@ -49,6 +49,9 @@ _ORDERS = {
     None: "taken as alpha outside and r inside; the mean shower does not tell",
 }
 
+#: Beyond it a column is no pseudorapidity of a calorimeter.
+_LARGEST_ETA = 6.0
+
 #: Showers from which the order is told, at most, and lines that are parsed at a time.
 _JUDGED, _LINES = 2000, 1000
 
@@ -181,6 +184,8 @@ def read_fastcalogan(
         columns["pdg"] = np.full(n, pdg, dtype=np.int32)
         if named is not None:
             columns["eta"] = np.full(n, 0.005 * (float(named[3]) + float(named[4])))
+        if skip:
+            columns["phi"], columns["eta"] = _directions(path, starts)
     order = np.arange(binning.n_voxels)
     sample = np.concatenate([*_parsed(path, starts, 0, min(n, _JUDGED), width), np.empty((0, width))])
     found = voxel_order(binning, sample[:, skip:].mean(axis=0)) if n else None
@@ -240,6 +245,25 @@ def _lines(path: Path) -> tuple[list[int], int]:
                 starts.append(here)
             here += len(line)
     return starts, width
+
+
+def _directions(path: Path, starts: list[int]) -> tuple[Floats, Floats]:
+    """Return phi modulo the detector's pitch and |eta| of every shower: a direction that looks the same to it."""
+    found = np.empty((2, len(starts)))
+    with path.open("rb") as file:
+        for k, line in enumerate(line for line in file if line.strip()):
+            try:
+                found[:, k] = [float(field) for field in line.split(b",", 2)[:2]]
+            except ValueError as error:
+                raise InputError(f"{path}: shower {k} begins with {line[:30]!r}; expected phi and eta") from error
+    wrong = np.flatnonzero(~np.isfinite(found).all(axis=0) | (np.abs(found[1]) > _LARGEST_ETA))
+    if len(wrong):
+        phi, eta = found[:, wrong[0]]
+        raise InputError(
+            f"{path}: shower {wrong[0]} begins with {phi:g} and {eta:g}; a line of two more columns than voxels begins"
+            f" with phi and |eta|, up to {_LARGEST_ETA:g}"
+        )
+    return found[0], np.abs(found[1])
 
 
 def _parsed(path: Path, starts: list[int], start: int, stop: int, width: int) -> Iterator[Floats]:

@@ -126,6 +126,11 @@ def test_both_versions_of_fastcalogan_are_read_and_said(tmp_path: Path, regions:
         assert said in file.notes[0]
         np.testing.assert_allclose(file.sample.dense(np.arange(40)), voxels, rtol=1e-6)
         assert sorted(set(file.particles.energy)) == [1024.0, 65536.0]
+        assert file.directed == (version == 2)
+        if version == 2:
+            x, y, z = file.particles.direction.T
+            np.testing.assert_allclose(np.arctan2(y, x), 0.001, rtol=1e-6)
+            np.testing.assert_allclose(np.arctanh(z), 0.22, rtol=1e-6)
 
 
 def test_the_energy_in_a_name_of_fastcalogan_is_a_momentum(tmp_path: Path, regions: list) -> None:

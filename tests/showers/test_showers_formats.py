@@ -222,6 +222,11 @@ class TestFastCaloGAN:
             generator = load(path)
         np.testing.assert_allclose(generator.generate(generator.particles, seed=1).voxels(), voxels)
 
+    def test_version_2_without_an_eta_is_refused(self, tmp_path):
+        path = self.file(tmp_path, self.lines()[:, IN_V2], more="0.01, 45.5, ")
+        with pytest.raises(InputError, match=r"shower 0 begins with 0.01 and 45.5; .* with phi and \|eta\|"):
+            load(path)
+
     def test_the_order_is_told_from_flatness_in_alpha_only(self):
         mean = self.lines().mean(axis=0)
         assert voxel_order(SMALL, mean) == "v1"

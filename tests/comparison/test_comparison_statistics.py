@@ -170,6 +170,30 @@ class TestFamilyLimit:
         assert 1 - (1 - 2 * norm.sf(limit)) ** n == pytest.approx(0.01, rel=0.02)
 
 
+class TestQuadraticError:
+    """Sums of squares of k independent normal numbers, whose law is exactly known: a histogram of k + 1 bins."""
+
+    @staticmethod
+    def pulls(k, difference, error):
+        """Pulls of X - k about the true distance, `difference` standard deviations of X without one."""
+        truth = difference * np.sqrt(2.0 * k)
+        x = np.random.default_rng(11).noncentral_chisquare(k, max(truth, 1e-9), size=20_000)
+        return (x - k - truth) / np.array([error(4.0 * value, 2.0 * k, float(k)) for value in x])
+
+    @staticmethod
+    def half(pulls):
+        low, high = np.percentile(pulls, [15.87, 84.13])
+        return (high - low) / 2
+
+    @pytest.mark.parametrize("k", [9, 19, 99], ids=["10 bins", "20 bins", "100 bins"])
+    @pytest.mark.parametrize("difference", [0.0, 1.0, 3.0, 10.0])
+    def test_pulls_have_width_one_with_and_without_a_difference(self, k, difference):
+        assert self.half(self.pulls(k, difference, stats.quadratic_error)) == pytest.approx(1.0, abs=0.1)
+
+    def test_the_slope_at_the_estimate_alone_would_be_too_wide(self):
+        assert self.half(self.pulls(19, 0.0, lambda slope, null, floor: np.sqrt(slope + null))) < 0.7
+
+
 class TestRmsDistance:
     @staticmethod
     def estimates(rng, truth, sigma=0.05, replicas=200):

@@ -54,7 +54,7 @@ def inline_svg(svg: str, title: str) -> str:
     """
     root = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", svg))
     width, height = (_units(float(x)) for x in root.attrib["viewBox"].split()[2:])
-    paths = {e.attrib["id"]: e.attrib["d"] for e in root.iter() if _tag(e) == "path" and "id" in e.attrib}
+    paths = {e.attrib["id"]: e.attrib.get("d", "") for e in root.iter() if _tag(e) == "path" and "id" in e.attrib}
     boxes = (e for e in root.iter() if _tag(e) == "clipPath" and _tag(e[0]) == "rect")
     clips = {e.attrib["id"]: _box(e[0].attrib) for e in boxes}
     shapes: list[_Shape] = []
@@ -71,7 +71,9 @@ def inline_svg(svg: str, title: str) -> str:
             name = next(v for k, v in e.attrib.items() if k.endswith("href")).removeprefix("#")
             outline = _outline(paths[name], float(e.attrib.get("x", 0)), float(e.attrib.get("y", 0)))
         else:
-            outline = _outline(e.attrib["d"], 0.0, 0.0)
+            outline = _outline(e.attrib.get("d", ""), 0.0, 0.0)
+        if not outline:
+            continue  # of values that are all missing
         last = shapes[-1] if shapes else None
         if last is not None and last.style == style and last.clip == clip and (style.solid or _tag(e) == "use"):
             last.outlines.append(outline)

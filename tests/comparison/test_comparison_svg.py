@@ -17,6 +17,7 @@ def drawn() -> tuple[str, str]:
     axes = figure.subplots()
     axes.plot(np.arange(30), np.arange(30) ** 2, "s", color="#0072B2", markersize=4.0)
     axes.axhspan(100, 200, color="black", alpha=0.2)
+    axes.plot([np.nan, np.nan], [1.0, 2.0], color="#D55E00")  # a path without points
     axes.set_ylabel("a < b & c")
     axes.set_xlabel(r"$\sigma_E$")
     buffer = io.StringIO()
@@ -52,6 +53,8 @@ def test_size_ink_words_and_clipping() -> None:
     (_, first, size), (_, second, index) = re.findall(r'<tspan x="(\d+)" y="(-?\d+)" font-size="(\d+)"', formula[0])
     assert int(second) > int(first)
     assert int(index) < int(size)
+    assert "#d55e00" in original
+    assert "#d55e00" not in small
     assert "#000000" not in small
     assert "#ffffff" not in small  # the page's own paper
     assert small.count("<svg") == small.count("</svg>") > 1  # panels clip their contents

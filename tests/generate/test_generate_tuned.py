@@ -26,7 +26,7 @@ def test_it_is_a_generator(generator: TunedGenerator) -> None:
     assert isinstance(generator, Generator)
     assert generator.name == "tiny_planar"
     assert generator.geometry.n_layers == 30
-    assert repr(generator) == "<tune tiny_planar, recipe gflash, 1 slices>"
+    assert repr(generator) == "<tune tiny_planar, recipe gflash, 1 slice>"
 
 
 def test_showers_know_their_particles_layers_and_energies(generator: TunedGenerator) -> None:

@@ -61,7 +61,7 @@ def test_the_report_is_one_file_with_verdict_fits_and_figures(tuned: Tuned) -> N
         "What a gamma function can do at best",
     ):
         assert text in html
-    assert "<img" in html
+    assert "<figure>" in html
     assert not re.search(r"(?:src|href)=[\"']?https?:", html)
 
 

@@ -164,15 +164,18 @@ def features_of(rings: VoxelRings, voxels: Floats, energy: Floats, *, seed: int 
     """Return the features of n showers.
 
     Numbers of hit voxels are spread over -1/2 to +1/2 at random: rounded they are themselves again, and between energy
-    points their distribution moves smoothly.
+    points their distribution moves smoothly. A number n of m voxels is kept as -ln(1 - n/(m + 1)), the deposits per
+    voxel that would hit so many: nearly a power of the energy, as probabilities of zero are, where n itself saturates.
     """
     own = rings.sum(voxels)
     layers = rings.sum_layers(own)
     hits = rings.sum((voxels > 0.0).astype(np.float64))[:, rings.with_count]
+    size = rings.size[rings.with_count]
     spread = np.random.default_rng(seed).uniform(-0.5, 0.5, hits.shape)
+    deposits = -np.log1p(-(hits + spread) / (size + 1.0))
     d1, d2 = rings.dipoles(voxels)
     by_energy = np.concatenate([layers.sum(axis=1, keepdims=True), layers, own], axis=1) / energy[:, None]
-    values = np.concatenate([by_energy, d1, d2, np.where(hits > 0, hits + spread, np.nan)], axis=1)
+    values = np.concatenate([by_energy, d1, d2, np.where(hits > 0, deposits, np.nan)], axis=1)
     positive = np.ones(values.shape[1], dtype=bool)
     positive[by_energy.shape[1] : by_energy.shape[1] + 2 * d1.shape[1]] = False
     return copula.Features(values, positive)

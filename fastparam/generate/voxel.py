@@ -262,7 +262,8 @@ def _shower(
         if counted >= 0:
             size = ints[d[_FIRST] + g + 1] - ints[d[_FIRST] + g]
             there, value = _feature(x[counted], counted, n, corner, w, floats)
-            hits[g] = min(max(int(math.exp(value) + 0.5), 1), size)
+            number = -math.expm1(-math.exp(value)) * (size + 1.0)  # as in `fit.voxels.features_of`
+            hits[g] = min(max(int(number + 0.5), 1), size)
         by_layer[0, layer] += ring_energy[g]
         by_layer[1, layer] += max(hits[g], 1)
     everything = 0.0

@@ -85,7 +85,7 @@ def test_features_of_a_shower_by_hand() -> None:
     assert values[0, :5] == pytest.approx([0.04, 0.04, 0.0, 0.04, 0.0])
     half = np.sqrt(0.5)
     assert values[0, [5, 7]] == pytest.approx([(-3 + 1) / 4 * half, (-3 + 1) / 4 * half])
-    assert np.round(values[0, 9]) == 2.0
+    assert np.round(13 * (1 - np.exp(-values[0, 9]))) == 2.0  # of the 12 voxels of layer 0
     assert np.isnan(values[0, [6, 8, 10]]).all()
     assert (values[1, :5] == 0.0).all()
 

@@ -124,7 +124,11 @@ def twin(model: VoxelModel, n: int, blur: float, seed: int) -> np.ndarray:
         ring = np.array([math.exp(v) if (v := feature(x, 3 + g)) is not None else 0.0 for g in range(rings.n_rings)])
         hits = np.array(
             [
-                np.clip(int(math.exp(feature(x, counted[g])) + 0.5), 1, rings.size[g])
+                np.clip(
+                    int((1.0 - math.exp(-math.exp(feature(x, counted[g])))) * (rings.size[g] + 1) + 0.5),
+                    1,
+                    rings.size[g],
+                )
                 if ring[g] and g in counted
                 else 0
                 for g in range(rings.n_rings)

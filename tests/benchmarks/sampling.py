@@ -31,7 +31,8 @@ from tests.hybrid_twin import Twin
 from tests.ring_samples import ring_tune
 
 REPEAT = 25
-MARK = "<!-- sampling -->"
+#: The page keeps what it says beside the tables.
+MARKS = "<!-- sampling -->", "<!-- end of sampling -->"
 
 
 @parallel_kernel
@@ -135,13 +136,14 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     text = (
-        f"## Sampling: the recipe `hybrid`\n\nWritten by `tests/benchmarks/sampling.py`, load of the machine {load:.0f}"
-        f" on {os.cpu_count()} cores, medians of {REPEAT} alternating runs, processor time.\n\n{measure()}\n"
+        f"Written by `tests/benchmarks/sampling.py`, load of the machine {load:.0f} on {os.cpu_count()} cores, medians"
+        f" of {REPEAT} alternating runs, processor time.\n\n{measure()}\n"
     )
     print(text)
     if options.output:
-        page = options.output.read_text(encoding="utf-8").split(MARK)[0].rstrip()
-        options.output.write_text(f"{page}\n\n{MARK}\n\n{text}", encoding="utf-8")
+        before, rest = options.output.read_text(encoding="utf-8").split(MARKS[0])
+        after = rest.split(MARKS[1])[1]
+        options.output.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ from fastparam.fit.marginals import Quantities
 N_LAYERS = 6
 THRESHOLD = 0.012
 
+#: Kinetic energies in MeV of the training showers, and how many showers each has.
+POINTS = np.array([2000.0, 8000.0, 32_000.0])
+N = 4000
+
 
 def width(energy: np.ndarray | float) -> np.ndarray | float:
     """Relative standard deviation of the total."""
@@ -39,3 +43,9 @@ def toy(energy: np.ndarray, seed: int) -> Quantities:
     total = response(energy) * rng.gamma(relative**-2) * relative**2 * (1 - 0.01 * z)
     names = ("total", *(f"layer {k}" for k in range(N_LAYERS)))
     return Quantities(np.column_stack([total, share]), np.array([2] + [0] * N_LAYERS), names)
+
+
+def training() -> tuple[Quantities, np.ndarray]:
+    """Training showers of all points, and their energies."""
+    energy = np.repeat(POINTS, N)
+    return toy(energy, 1), energy

@@ -14,14 +14,12 @@ from fastparam.summary.points import energy_points
 
 LEVEL = 1e-3
 L = energy_toys.N_LAYERS
-POINTS = np.array([2000.0, 8000.0, 32_000.0])
-N = 4000
+POINTS, N = energy_toys.POINTS, energy_toys.N
 
 
 @pytest.fixture(scope="module")
 def training() -> tuple[Quantities, np.ndarray]:
-    energy = np.repeat(POINTS, N)
-    return energy_toys.toy(energy, 1), energy
+    return energy_toys.training()
 
 
 def test_scores_of_zeros_are_spread_over_their_atom(training: tuple[Quantities, np.ndarray]) -> None:

@@ -93,7 +93,9 @@ def phase_of(geometry: Geometry, phi: Floats) -> Floats | None:
     return np.asarray(2.0 * np.pi * np.mod(phi / modulation.pitch, 1.0))
 
 
-def fit(geometry: Geometry, frame: Frame, showers: Summary, points: EnergyPoints) -> Tables:
+def fit(
+    geometry: Geometry, frame: Frame, showers: Summary, points: EnergyPoints, *, max_scores: int = copula.MAX_SCORES
+) -> Tables:  # fmt: skip
     """Fit the copula of the rings of a slice's showers, and their hits.
 
     Parameters
@@ -105,6 +107,8 @@ def fit(geometry: Geometry, frame: Frame, showers: Summary, points: EnergyPoints
         Of one particle and slice, with deposits.
     points : EnergyPoints
         Of the showers.
+    max_scores : int
+        See `copula.fit`.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def fit(geometry: Geometry, frame: Frame, showers: Summary, points: EnergyPoints
     hits = ring_hits.fit(frame.rings, showers, measured, points, frame.azimuth)
     features = features_of(frame, measured, hits, showers.particles.energy, points)
     phase = phase_of(geometry, showers.particles.phi)
-    model = copula.fit(features, points, energy=showers.particles.energy, phase=phase)
+    model = copula.fit(features, points, energy=showers.particles.energy, phase=phase, max_scores=max_scores)
     arrays: dict[str, npt.NDArray[Any]] = {
         **frame.rings.to_arrays(), **model.to_arrays(), **hits.to_arrays(), "dipole_rings": frame.dipoles,
         "single_cell": showers.binning.n_cells == 1,

@@ -114,6 +114,7 @@ def fit(
     points: EnergyPoints,
     *,
     phase: Floats | None = None,
+    max_scores: int = copula.MAX_SCORES,
     rank: int = 60,
     rings: VoxelRings | None = None,
     seed: int = 1,
@@ -131,6 +132,8 @@ def fit(
         Of the same showers.
     phase : float64 array (n,), optional
         2 pi (phi modulo pitch)/pitch where the detector has a modulation.
+    max_scores : int
+        See `copula.fit`.
     rank : int
         Number of factors, 0 for voxels that are independent of each other in a ring; at most an eighth of n is used.
     rings : VoxelRings, optional
@@ -140,7 +143,7 @@ def fit(
     """
     rings = choose_voxel_rings(binning, voxels) if rings is None else rings
     features = features_of(rings, voxels, energy, seed=seed)
-    model = copula.fit(features, points, energy=energy, phase=phase)
+    model = copula.fit(features, points, energy=energy, phase=phase, max_scores=max_scores)
     relative = voxels / energy[:, None]
     group = _groups(binning, relative, points)
     zero, tables, z, limit = _tables(relative, group, points)

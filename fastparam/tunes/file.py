@@ -28,8 +28,8 @@ from fastparam.tunes.tune import SliceTune, Tune
 
 __all__ = ["FORMAT", "load_tune", "save_tune", "tune_digest"]
 
-#: Raised whenever the layout changes; `load_tune` says which older versions it reads.
-FORMAT = 3
+#: Raised whenever the layout changes, or what an older fastparam would misread; older versions are read.
+FORMAT = 4
 
 #: Arrays longer than this many bytes are compressed.
 _WORTH_PACKING = 4096
@@ -39,7 +39,7 @@ _FIT_NUMBERS = ("valid", "accurate", "chi2", "ndf", "n_showers")
 
 def save_tune(path: Path, tune: Tune) -> None:
     """Write a tune, complete or not at all."""
-    with atomic_output(path) as partial, h5py.File(partial, "w", libver=("v108", "v108")) as file:
+    with atomic_output(path) as partial, h5py.File(partial, "w", libver=("v110", "v110")) as file:
         _write_text(file, "fastparam", "tune")
         file.attrs["format"] = FORMAT
         _write_text(file, "name", tune.name)

@@ -80,7 +80,7 @@ def _voxel(part: Slice) -> Fitted:
     particles = showers.particles
     model = voxels.fit(
         found, binning, particles.energy, points, phase=phase_of(part.geometry, particles.phi),
-        rank=part.recipe.voxel.rank,
+        max_scores=part.recipe.voxel.showers, rank=part.recipe.voxel.rank,
     )  # fmt: skip
     rows = binning.rows_of_layers(part.geometry)
     shape = radial_shape.fit(deposits, binning, rows)
@@ -107,17 +107,23 @@ def _fastcalosim(part: Slice) -> Fitted:
     return Fitted({"fastcalosim": tables}, {})
 
 
-def _rings(part: Slice) -> Fitted:
+def _hybrid(part: Slice) -> Fitted:
+    return Fitted({"rings": _rings(part, part.recipe.hybrid.showers)}, {})
+
+
+def _rings(part: Slice, max_scores: int) -> Tables:
     """Ring model: rings and merging grid of the particle, the rest of the slice."""
     if "rings" not in part.shared:
         everything = part.showers if part.of_particle is None else part.of_particle
         part.shared["rings"] = ring_model.frame_of(part.geometry, everything, pdg=part.pdg, eta=part.eta)
-    return Fitted({"rings": ring_model.fit(part.geometry, part.shared["rings"], part.showers, part.points)}, {})
+    return ring_model.fit(
+        part.geometry, part.shared["rings"], part.showers, part.points, max_scores=max_scores
+    )  # fmt: skip
 
 
 def _mosaic(part: Slice) -> Fitted:
     """Ring model, and the rings of stored showers."""
-    found = _rings(part).tables["rings"]
+    found = _rings(part, part.recipe.mosaic.showers)
     showers, points = showers_with_hits(part.showers, part.points)
     stored = donors.fit(
         part.shared["rings"].rings, showers, points, donors=part.recipe.mosaic.donors,
@@ -129,7 +135,7 @@ def _mosaic(part: Slice) -> Fitted:
 #: By `Recipe.sampler`. GFlash needs nothing but the classical laws.
 MODELS: dict[str, Callable[[Slice], Fitted]] = {
     "fastcalosim": _fastcalosim,
-    "hybrid": _rings,
+    "hybrid": _hybrid,
     "library": _library,
     "mosaic": _mosaic,
     "voxel": _voxel,

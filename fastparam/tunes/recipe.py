@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from pydantic_core import ErrorDetails
 
 from fastparam.errors import UsageError, near
+from fastparam.fit.copula import MAX_SCORES
 from fastparam.geometry.shipped import find_recipe
 from fastparam.tunes.ring_settings import HybridSettings, MosaicSettings
 
@@ -37,6 +38,8 @@ class VoxelSettings(BaseModel):
     ----------
     rank : int
         Factors that link voxels (`fit.factors`); 0: voxels are independent of each other in a ring.
+    showers : int
+        Stored showers, evenly from all energies, that lend the features of their rings.
     copula : str
         How features hang together: "empirical" (stored showers, blurred), "gaussian" or "independent".
     blur : float
@@ -52,6 +55,7 @@ class VoxelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: NonNegativeInt = 60
+    showers: int = Field(default=MAX_SCORES, ge=2)
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     blur: float = Field(default=0.3, ge=0.0, le=1.0)
     blur_hadrons: float = Field(default=0.05, ge=0.0, le=1.0)

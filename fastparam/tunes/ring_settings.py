@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from fastparam.fit.copula import MAX_SCORES
+
 __all__ = ["HybridSettings", "MosaicSettings"]
 
 
@@ -19,6 +21,9 @@ class HybridSettings(BaseModel):
 
     Attributes
     ----------
+    showers : int
+        Stored showers, evenly from all energies, that lend their features. They are sampled again and again: the fewer
+        they are, the better a classifier knows them.
     copula : str
         "empirical": features hang together as in stored showers; "gaussian": their correlations only; "independent".
     smoothing : float
@@ -42,6 +47,7 @@ class HybridSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    showers: int = Field(default=MAX_SCORES, ge=2)
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     smoothing: float = Field(default=0.3, ge=0.0, lt=1.0)
     smoothing_hadrons: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -60,13 +66,14 @@ class MosaicSettings(BaseModel):
     ----------
     donors : int
         Stored showers per energy point whose rings are used.
-    copula, smoothing, smoothing_hadrons, dipoles, modulation
+    showers, copula, smoothing, smoothing_hadrons, dipoles, modulation
         As `HybridSettings`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     donors: int = Field(default=40, ge=2)
+    showers: int = Field(default=MAX_SCORES, ge=2)
     copula: Literal["empirical", "gaussian", "independent"] = "empirical"
     smoothing: float = Field(default=0.3, ge=0.0, lt=1.0)
     smoothing_hadrons: float = Field(default=0.0, ge=0.0, lt=1.0)

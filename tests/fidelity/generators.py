@@ -73,6 +73,8 @@ SAMPLES = (
     Sample("lar_accordion electrons", "lar_accordion", _LAR, 11, (0.20, 0.25), 0.05),
     Sample("lar_accordion pions", "lar_accordion", _LAR, 211, (0.20, 0.25), 0.05),
     Sample("siw electrons", "siw", _SIW, 11, None, 0.02),
+    # A tenth of what a minimum ionising particle leaves in a tile, about as in the other two.
+    Sample("fehcal pions", "fehcal", ("pions",), 211, None, 0.1),
 )
 
 #: Energies in MeV that are left out of the tune in turn.

@@ -25,9 +25,9 @@ def sample(seed: int = 1) -> tuple[np.ndarray, Features]:
     return energy, Features(np.stack([x, y, z], axis=1), np.array([True, False, True]))
 
 
-def fitted(**options: object) -> tuple[np.ndarray, Features, Copula]:
+def fitted(max_scores: int = 1250) -> tuple[np.ndarray, Features, Copula]:
     energy, features = sample()
-    return energy, features, copula.fit(features, energy_points(energy), energy=energy, **options)
+    return energy, features, copula.fit(features, energy_points(energy), energy=energy, max_scores=max_scores)
 
 
 def test_zeros_are_a_probability_of_their_own() -> None:
@@ -81,7 +81,7 @@ def test_a_wave_of_the_phase_is_found_and_taken_out() -> None:
     values = features.values.copy()
     values[:, 1] += 0.8 * np.cos(phase)
     points = energy_points(energy)
-    model = copula.fit(Features(values, features.positive), points, energy=energy, phase=phase)
+    model = copula.fit(Features(values, features.positive), points, energy=energy, phase=phase, max_scores=1250)
     # In units of scores the wave is 0.8 over the width sqrt(1 + 0.8^2 / 2).
     ln_e = np.log(np.array([1.0, 8.0]) / 10.0)
     amplitude = model.waves[1, 0] + ln_e * model.waves[1, 4]
@@ -94,10 +94,21 @@ def test_what_is_stored_is_compact_and_reads_back() -> None:
     _, _, model = fitted()
     read = Copula.from_tables(Tables(model.to_arrays()))
     span = np.ptp(model.quantiles, axis=(0, 2))
-    assert (np.abs(read.quantiles - model.quantiles) <= span[:, None] / 8191.0 + 1e-6).all()
+    assert (np.abs(read.quantiles - model.quantiles) <= span[:, None] / 2047.0 + 1e-6).all()
     assert np.array_equal(read.scores, model.scores)
     assert np.array_equal(read.first, model.first)
     assert np.abs(read.factors - model.factors).max() < 1e-3
+
+
+def test_older_tunes_with_finer_steps_are_read() -> None:
+    _, _, model = fitted()
+    older = Tables({n: a for n, a in model.to_arrays().items() if n != "copula_precision"})
+    older.arrays["copula_scores"] = (3 * model.scores.astype(np.int64)).clip(-127, 127).astype(np.int8)
+    older.arrays["copula_quantiles"] = older["copula_quantiles"] * np.uint16(4)
+    read = Copula.from_tables(older)
+    assert np.array_equal(read.scores, model.scores)
+    span = np.ptp(model.quantiles, axis=(0, 2))
+    assert (np.abs(read.quantiles - model.quantiles) <= span[:, None] / 1000.0).all()
 
 
 def test_more_showers_than_are_kept_are_thinned_evenly() -> None:

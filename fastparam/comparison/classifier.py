@@ -7,7 +7,7 @@ showers trained on, so values are comparable only at equal numbers.
 Trees, as in scikit-learn's ``HistGradientBoostingClassifier``: 150 of 12 leaves, learning rate 0.08, 30 % of the
 features tried per split; 5 folds, every shower judged by trees that have not seen it.
 
-Source of the error: E. R. DeLong et al., Biometrics 44 (1988) 837.
+`classifier_error` says what the error of the area is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
+from fastparam.comparison.classifier_error import area_error, placements, reliability
 from fastparam.comparison.features import FeatureTable
 from fastparam.comparison.voxels import VoxelSample
 from fastparam.errors import UsageError
@@ -42,7 +42,7 @@ class Auc:
     Attributes
     ----------
     value, error : float
-        Mean over folds and repetitions; error from the finite number of showers and from the spread of trainings.
+        Mean over folds and repetitions, and its standard error.
     n : int
         Showers of each sample.
     n_features : int
@@ -110,20 +110,25 @@ def auc(
     rng = np.random.default_rng(seed)
     chosen = [x if len(x) == n else x[np.sort(rng.permutation(len(x))[:n])] for x in (reference, candidate)]
     x, y = np.concatenate(chosen), np.repeat([0, 1], n)
-    areas, variances = [], []
+    fold, tasks, halved = np.empty((repeats, 2 * n), dtype=np.int64), [], []
     for repeat in range(repeats):
-        score, fold_areas = np.empty(2 * n), []
+        state = 1000 * (seed + repeat)
         splits = StratifiedKFold(folds, shuffle=True, random_state=seed + repeat).split(x, y)
-        tasks = [(train, test, 1000 * (seed + repeat) + fold) for fold, (train, test) in enumerate(splits)]
-        with ThreadPoolExecutor(numba.get_num_threads()) as pool:  # as many as everything else uses
-            for (_, test, _), judged in zip(tasks, pool.map(judge, tasks), strict=True):
-                score[test] = judged
-                fold_areas.append(_area(judged, y[test])[0])
-        # Scores of different folds have different scales: areas are averaged, not scores pooled.
-        areas.append(float(np.mean(fold_areas)))
-        variances.append(_area(score, y)[1])
-    training = float(np.var(areas, ddof=1)) / repeats if repeats > 1 else 0.0
-    return Auc(float(np.mean(areas)), float(np.sqrt(np.mean(variances) + training)), n, x.shape[1])
+        for number, (train, test) in enumerate(splits):
+            fold[repeat, test] = number
+            tasks.append((train, test, state + number))
+            if number == 0:
+                shuffled = train[np.lexsort([rng.random(len(train)), y[train]])]
+                halved += [(shuffled[side::2], test, state + folds + side) for side in (0, 1)]
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:  # as many as everything else uses
+        scores = pool.map(judge, tasks + halved)
+        # Scores of different folds have different scales: showers are placed among those of their own fold.
+        found = [placements(score, y[test]) for (_, test, _), score in zip(tasks + halved, scores, strict=True)]
+    placed = np.empty((repeats, 2 * n))
+    for i, (_, test, _) in enumerate(tasks):
+        placed[i // folds, test] = found[i]
+    pairs = [(*found[len(tasks) + i :][:2], y[halved[i][1]]) for i in range(0, len(halved), 2)]
+    return Auc(float(placed.mean()), area_error(placed, fold, y, reliability(pairs)), n, x.shape[1])
 
 
 def auc_high(
@@ -197,13 +202,3 @@ def low_features(
         x[where] = np.log1p(sample.value[shown].astype(np.float64) / max(threshold, 1e-300))
         found.append(x)
     return found[0], found[1]
-
-
-def _area(score: Floats, label: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Return the area and DeLong's variance of it; ties count half."""
-    high, low = score[label == 1], score[label == 0]
-    m, n = len(high), len(low)
-    rank = rankdata(np.concatenate([high, low]))
-    above = (rank[:m] - rankdata(high)) / n  # share of the other sample below each score
-    below = 1.0 - (rank[m:] - rankdata(low)) / m
-    return float(above.mean()), float(above.var(ddof=1) / m + below.var(ddof=1) / n)

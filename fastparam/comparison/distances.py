@@ -1,4 +1,4 @@
-"""Distances of two samples of feature vectors: Frechet (FPD), kernel (KPD), and Wasserstein feature by feature.
+"""Distances of two samples of feature vectors: Frechet (FPD) and kernel (KPD).
 
 FPD and KPD follow the definitions of jetnet's ``gen_metrics`` (R. Kansal et al., Phys. Rev. D 107 (2023) 076017), which
 the CaloChallenge uses: every feature divided by the largest absolute value of the reference; FPD extrapolated to
@@ -8,7 +8,6 @@ to draws, and half the spread of batches; neither is the sampling error, which i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,8 @@ import numpy.typing as npt
 from scipy.linalg.blas import dsyrk
 from scipy.optimize import curve_fit
 
-from fastparam.comparison.separation import Strata, strata_of
-
 __all__ = [
     "BATCHES",
-    "Wasserstein",
     "covariance",
     "fpd",
     "frechet",
@@ -28,34 +24,12 @@ __all__ = [
     "kernel_distance",
     "kpd",
     "normalised",
-    "wasserstein",
 ]
 
 Floats = npt.NDArray[np.float64]
 
 #: Batches of KPD.
 BATCHES = 10
-
-
-@dataclass(frozen=True)
-class Wasserstein:
-    """Wasserstein-1 distance per feature in standard deviations of the reference, F features.
-
-    Attributes
-    ----------
-    value, error : float64 arrays (F,)
-        NaN for features that do not vary in the reference.
-    floor, floor_error : float64 arrays (F,)
-        Mean and spread for equal samples of the same size, from random partitions of all showers.
-    mean : tuple of float
-        The same four of the mean over features.
-    """
-
-    value: Floats
-    error: Floats
-    floor: Floats
-    floor_error: Floats
-    mean: tuple[float, ...]
 
 
 def normalised(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> tuple[Floats, Floats]:
@@ -174,61 +148,3 @@ def kernel(x: Floats, y: Floats) -> Floats:
     k *= k
     k *= k
     return k
-
-
-def wasserstein(
-    reference: npt.NDArray[Any],
-    candidate: npt.NDArray[Any],
-    energies: tuple[Floats, Floats] | None = None,
-    *,
-    seed: int = 1,
-    replicas: int = 20,
-    most: int = 5000,
-) -> Wasserstein:
-    """Return the Wasserstein-1 distance of every feature.
-
-    Parameters
-    ----------
-    reference, candidate : arrays (n, F), (m, F)
-        Of the larger sample, and of both beyond `most`, a random part is used, energies evenly in it.
-    energies : tuple of float64 arrays (n,), (m,), optional
-        Incident energies: resamples and partitions keep the number of showers of each.
-    seed, replicas : int
-        Of bootstrap and random partitions.
-    most : int
-    """
-    rng = np.random.default_rng(seed)
-    n = min(len(reference), len(candidate), most)
-    energies = energies or (np.ones(len(reference)), np.ones(len(candidate)))
-    rows = [_evenly(e, n, rng) for e in energies]
-    x, y = (np.asarray(s[r], dtype=np.float64) for s, r in zip((reference, candidate), rows, strict=True))
-    sides = strata_of(*(e[r] for e, r in zip(energies, rows, strict=True)))
-    one, other = (Strata(side) for side in sides)
-    scale = reference.std(axis=0, dtype=np.float64)
-    scale = np.where(scale > 0, scale, np.nan)
-    both, strata = np.concatenate([x, y]), np.concatenate(sides)
-    drawn, null = np.empty((replicas, x.shape[1])), np.empty((replicas, x.shape[1]))
-    for r in range(replicas):
-        drawn[r] = _distance(x[one.draw(rng)], y[other.draw(rng)])
-        mixed = np.lexsort([rng.random(2 * n), strata])
-        null[r] = _distance(both[mixed[0::2]], both[mixed[1::2]])
-    value, drawn, null = _distance(x, y) / scale, drawn / scale, null / scale
-    known = np.isfinite(value)
-    value, drawn, null = (
-        np.concatenate([v, v[..., known].mean(axis=-1, keepdims=True) if known.any() else v[..., :1]], axis=-1)
-        for v in (value, drawn, null)
-    )
-    error, floor, floor_error = drawn.std(axis=0, ddof=1), null.mean(axis=0), null.std(axis=0, ddof=1)
-    mean = (float(value[-1]), float(error[-1]), float(floor[-1]), float(floor_error[-1]))
-    return Wasserstein(value[:-1], error[:-1], floor[:-1], floor_error[:-1], mean)
-
-
-def _evenly(energy: Floats, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Choose n showers at random, evenly over energies."""
-    order = np.lexsort([rng.random(len(energy)), energy])
-    return np.sort(order[((np.arange(n) + rng.random()) * len(energy) / n).astype(np.int64)])
-
-
-def _distance(x: Floats, y: Floats) -> Floats:
-    """For equal numbers the distance is the mean difference of the sorted values."""
-    return np.asarray(np.abs(np.sort(x, axis=0) - np.sort(y, axis=0)).mean(axis=0))

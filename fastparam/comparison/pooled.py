@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastparam.comparison.challenge import ChallengeHistograms, ChallengeReference, challenge_features, data_set_of
 from fastparam.comparison.classifier import MAX_VOXELS, Auc, auc_high, auc_low
 from fastparam.comparison.distance_errors import DistanceErrors
-from fastparam.comparison.distances import BATCHES, fpd, kpd, wasserstein
+from fastparam.comparison.distances import BATCHES, fpd, kpd
 from fastparam.comparison.distribution import Distribution, distribution
 from fastparam.comparison.duplicates import Duplicates, duplicates_between, duplicates_within
 from fastparam.comparison.features import MANY_LAYERS, FeatureTable, features_of_moments
@@ -23,6 +23,7 @@ from fastparam.comparison.metric import HEADLINES, Metric, aspect_of
 from fastparam.comparison.moments import LayerMoments, layer_moments
 from fastparam.comparison.separation import Separation, separations
 from fastparam.comparison.voxels import VoxelSample
+from fastparam.comparison.wasserstein import wasserstein
 
 __all__ = ["MIN_SHOWERS", "SEARCHED", "PooledReference", "threshold_of"]
 
@@ -185,7 +186,7 @@ class PooledReference:
         ]
 
     def _challenge(self, histograms: ChallengeHistograms) -> list[dict[str, Any]]:
-        s, points = self._challenge_reference.separations(histograms, seed=self.seed, replicas=min(self.replicas, 50))
+        s, points = self._challenge_reference.separations(histograms, seed=self.seed, replicas=self.replicas)
         note = "" if self.data_set else f"visible energies times {self.scale:.4g}; ranges of data set 1"
         title = "challenge's separation"
         rows = [_challenge_row("challenge_separation", s.mean, HEADLINES["challenge_separation"], note)]
@@ -197,9 +198,8 @@ class PooledReference:
     def _wasserstein(self, other: _Prepared) -> list[dict[str, Any]]:
         names = self.full.table.names
         w = wasserstein(
-            self.full.table.values, other.table.values, (self.full.table.energy, other.table.energy),
-            seed=self.seed, replicas=20 if len(names) < 100 else 10,
-        )  # fmt: skip
+            self.full.table.values, other.table.values, (self.full.table.energy, other.table.energy), seed=self.seed
+        )
         rows = [
             {
                 "name": f"wasserstein_{name}", "title": f"Wasserstein-1 of {name}", "aspect": aspect_of(name),

@@ -22,8 +22,9 @@ def gaussian(n: int, shift: float, seed: int) -> np.ndarray:
 def test_equal_samples_cannot_be_told_apart() -> None:
     found = auc(gaussian(500, 0.0, 1), gaussian(500, 0.0, 2), seed=1)
     assert abs(found.value - 0.5) < 3 * found.error
-    # For one untrained score, (2n + 1)/(12 n^2) is the variance at 0.5 (Mann and Whitney).
-    assert found.error == pytest.approx(np.sqrt((2 * 500 + 1) / (12 * 500**2)), rel=0.05)
+    # For one untrained score, (2n + 1)/(12 n^2) is the variance at 0.5 (Mann and Whitney); training at most doubles it.
+    untrained = np.sqrt((2 * 500 + 1) / (12 * 500**2))
+    assert 0.95 * untrained < found.error < 1.05 * np.sqrt(2) * untrained
     assert found.n == 500
 
 

@@ -20,11 +20,12 @@ import numpy as np
 from fastparam.comparison.classifier import auc_high
 from fastparam.comparison.compare_voxels import compare_voxel_samples
 from fastparam.comparison.comparison import Comparison
-from fastparam.comparison.distances import wasserstein
 from fastparam.comparison.features import features_of
 from fastparam.comparison.findings import differs, findings, worst_of
+from fastparam.comparison.observables import by_name
 from fastparam.comparison.separation import separations
 from fastparam.comparison.voxels import VoxelSample
+from fastparam.comparison.wasserstein import wasserstein
 from fastparam.geometry.load import load_geometry
 from fastparam.geometry.voxels import VoxelBinning, voxels_of
 from fastparam.particles import Particles
@@ -135,11 +136,14 @@ def guilty(comparison: Comparison, expected: tuple[str, ...]) -> tuple[bool, lis
 
 
 def pulls(comparison: Comparison) -> dict[str, float]:
-    """One pull per metric and split: scalars at their first point, and the mean separation."""
+    """One pull per metric and split: scalars at one point, and the mean separation.
+
+    Distances have none: their significance has one side, half of a Gaussian, 0.40 +- 0.60 without a difference.
+    """
     found = {
         m.observable: float(m.candidates["candidate"].pull[0])
         for m in comparison.measurements
-        if m.point == 3 and m.axis is None and m.observable != "layer_correlation"
+        if m.point == 3 and m.axis is None and by_name(m.observable).kind != "distance"
     }
     for m in comparison.metrics:
         if m.name in ("separation", "separation_E_tot", "separation_spectrum"):

@@ -48,15 +48,14 @@ _HITS = 12
 #: Columns of `RingProgram.slices` and `.models`, as numbers that kernels can see.
 _S_MODEL, _S_CLUMPS, _S_HITS, _S_LN_E, _S_POINTS = SLICE.MODEL, SLICE.CLUMPS, SLICE.HITS, SLICE.LN_E, SLICE.POINTS
 _SECTIONS, _RINGS, _FIRST, _LAYER, _TURNS = MODEL.SECTIONS, MODEL.RINGS, MODEL.FIRST, MODEL.LAYER, MODEL.TURNS
-_ZONE, _ZONE_EDGES, _ZONE_OF, _N_CELLS = MODEL.ZONE, MODEL.ZONE_EDGES, MODEL.ZONE_OF, MODEL.N_CELLS
-_AZIMUTH, _SINGLE, _PER_CELL = MODEL.AZIMUTH, MODEL.SINGLE, MODEL.PER_CELL
-_CLUMPED, _DEEP = MODEL.CLUMPED, MODEL.DEEP
+_AZIMUTH, _ZONES, _N_CELLS, _PER_CELL = MODEL.AZIMUTH, MODEL.ZONES, MODEL.N_CELLS, MODEL.PER_CELL
+_SINGLE, _CLUMPED, _DEEP = MODEL.SINGLE, MODEL.CLUMPED, MODEL.DEEP
 
 #: Clumps of a ring beyond which its hits are as good as independent; correlation of the radii of a clump's hits.
 _MAX_CLUMPS, _CLUMP_RADIUS = 64, 0.9
 
 #: Hits that are drawn together: their arrays stay in the fast caches. A ring is never split.
-_CHUNK = 1024
+_CHUNK = 1536
 
 #: Hits whose rings are noted at once.
 _RUN = 16
@@ -108,32 +107,35 @@ def _energies1(n: int, base: Any, u: Any, tables: Any, factor: Any, place: Any, 
 
 
 @kernel
-def _zones1(n: int, r: Any, slot: Any, azimuth: Any, model: Any, ints: Any, reals: Any, entry: Any) -> None:
-    """Say for every hit where the table of the azimuth of its zone begins; `azimuth` is that of a ring's first zone."""
-    edges, zone_of = np.uint64(model[_ZONE_EDGES]), np.uint64(model[_ZONE_OF])
-    per_cell, last = reals[model[_PER_CELL]], np.int32(model[_N_CELLS] - 1)
+def _azimuths1(
+    n: int, r: Any, u: Any, azimuth: Any, model: Any, reals: Any, entry: Any, turn: Any, factor: Any, c: Any, s: Any
+) -> None:  # fmt: skip
+    """Draw cos and sin of alpha, and the mean energy of a hit there: bins by the alias method, even within a bin.
+
+    `azimuth` says for every hit where the tables of its layer's zones begin. Numbers are computed in passes of vector
+    code and looked up in passes of their own, between which `turn`, `factor`, `c`, `s` keep them.
+    """
+    per_cell, last, cells = reals[model[_PER_CELL]], np.int32(model[_N_CELLS] - 1), reals[model[_ZONES] :]
     for h in range(n):
-        zone = ints[zone_of + np.uint64(min(np.int32(r[h] * per_cell), last))]
-        zone += r[h] >= reals[edges + np.uint64(zone)]
-        entry[h] = azimuth[np.uint64(slot[h])] + np.int32(zone) * np.int32(AZIMUTH_SIZE)
-
-
-@kernel
-def _directions1(n: int, u: Any, entry: Any, reals: Any, turn: Any, factor: Any, c: Any, s: Any) -> None:
-    """Draw cos and sin of alpha, and the mean energy of a hit there: bins by the alias method, even within a bin."""
+        entry[h] = np.int32(2) * min(np.int32(r[h] * per_cell), last)
+    edge, begin = c, s
+    for h in range(n):
+        at = np.uint64(entry[h])
+        edge[h], begin[h] = cells[at], cells[at + np.uint64(1)]
+    for h in range(n):
+        next_zone = np.int32(AZIMUTH_SIZE) if r[h] >= edge[h] else np.int32(0)
+        entry[h] = azimuth[h] + np.int32(begin[h]) + next_zone + np.int32(2) * np.int32(u[h] * _BINS)
+    packed = turn
+    for h in range(n):
+        at = np.uint64(entry[h])
+        packed[h], factor[h] = reals[at], reals[at + np.uint64(1)]
     for h in range(n):
         x = u[h] * _BINS
-        b = np.int32(x)
-        part = x - np.float32(b)
-        table = np.uint64(entry[h])
-        packed = reals[table + np.uint64(2 * b)]
-        other = np.int32(packed)
-        own = packed - np.float32(other)
+        b, other = np.float32(np.int32(x)), np.float32(np.int32(packed[h]))
+        part, own = x - b, packed[h] - other
         stays = part < own
         above, width = part if stays else part - own, own if stays else _ONE - own
-        b = b if stays else other
-        turn[h] = (np.float32(b) + above / width) * _PER_BIN - _HALF
-        factor[h] = reals[table + np.uint64(2 * b + 1)]
+        turn[h] = ((b if stays else other) + above / width) * _PER_BIN - _HALF
     for h in range(n):
         c[h], s[h] = direction1(turn[h])
 
@@ -158,78 +160,75 @@ def _hits1(
     for g in range(rings):
         size = max(size, int(number[g]))
     size += _RUN
-    floats = np.empty(11 * size + rings * 5 + WORK, dtype=np.float32)
+    floats = np.empty(12 * size + 5 * rings + WORK, dtype=np.float32)
     own, place, factor, r, c, s = (
         floats[:size], floats[size : 2 * size], floats[2 * size : 3 * size], floats[3 * size : 4 * size],
         floats[4 * size : 5 * size], floats[5 * size : 6 * size],
     )  # fmt: skip
     across = floats[size : 3 * size]  # place and factor are no longer needed by then
-    uniforms, tilts, rest = (
-        floats[6 * size : 10 * size],
-        floats[10 * size : 11 * size + WORK],
-        floats[11 * size + WORK :],
-    )
-    d1, d2, amount, turns = (
-        rest[:rings], rest[rings : 2 * rings], rest[2 * rings : 3 * rings], rest[3 * rings : 5 * rings]
+    uniforms, tilts, rest = floats[6 * size : 10 * size], floats[10 * size :], floats[12 * size + WORK :]
+    d1, d2, amount, turns = rest[:rings], rest[rings:], rest[2 * rings :], rest[3 * rings :]
+    numbers = np.empty(4 * size + 4 * rings + 1 + WORK_INTS, dtype=np.int32)
+    slot, base, azimuth, entry, rest_ = (
+        numbers[:size], numbers[size : 2 * size], numbers[2 * size : 3 * size], numbers[3 * size : 4 * size],
+        numbers[4 * size :],
     )  # fmt: skip
-    numbers = np.empty(3 * size + 6 * rings + 1 + WORK_INTS, dtype=np.int32)
-    slot, base, entry, rest_ = (
-        numbers[:size], numbers[size : 2 * size], numbers[2 * size : 3 * size], numbers[3 * size :]
-    )  # fmt: skip
-    azimuth, kind, ring, first, sorting = (
-        rest_[:rings], rest_[rings : 2 * rings], rest_[2 * rings : 3 * rings], rest_[3 * rings : 4 * rings + 1],
-        rest_[4 * rings + 1 :],
-    )  # fmt: skip
+    kind, ring, first, sorting = rest_[:rings], rest_[rings:], rest_[2 * rings :], rest_[3 * rings + 1 :]
     doubles = np.empty(size + 3 * rings + LANES)
     # Tables of all rings: where they are at an energy point, blended between points.
     tables, at = reals, slices[corner[0, 0], _S_HITS] + corner[0, 1] * rings * HIT_SIZE
     if n_corners > 1:
         tables, at = np.empty(rings * HIT_SIZE, dtype=np.float32), 0
         blended1(n_corners, w, corner, slices, _S_HITS, 0, 1, reals, tables)
-    section, g, low = 0, 0, 0
-    while g < rings:
-        # Rings with hits, as many as fill a chunk.
+    # Rings with hits.
+    n_rings, first_zone = 0, ints[model[_AZIMUTH] : model[_AZIMUTH] + rings]
+    for g in range(rings):
+        ring[n_rings], amount[n_rings] = g, row[g]
+        d1[n_rings], d2[n_rings], kind[n_rings] = row[rings + g], row[2 * rings + g], ints[model[_TURNS] + g]
+        n_rings += number[g] > 0.0
+    done, low = 0, 0
+    while done < n_rings:
+        # As many of them as fill a chunk.
         n, k = 0, 0
         first[0] = 0
-        while g < rings and (n == 0 or n + int(number[g]) <= _CHUNK):
+        while done + k < n_rings:
+            g = ring[done + k]
             hits = int(number[g])
-            if hits > 0:
-                while g >= first_ring[section + 1]:
-                    section += 1
-                azimuth[k] = model[_AZIMUTH] + ints[model[_ZONE] + section_layer[section]] * AZIMUTH_SIZE
-                ring[k], amount[k], d1[k], d2[k] = g, row[g], row[rings + g], row[2 * rings + g]
-                kind[k] = ints[model[_TURNS] + g]
-                begin = np.int32(at + g * HIT_SIZE)
-                for h in range(n, n + hits, _RUN):
-                    for q in range(h, h + _RUN):  # what is too much is overwritten by the next ring
-                        slot[q], base[q] = k, begin
-                n, k = n + hits, k + 1
-                first[k] = n
-            g += 1
-        if n == 0:
-            break
+            if n > 0 and n + hits > _CHUNK:
+                break
+            slots, bases, zones = slot[n:], base[n:], azimuth[n:]
+            begin, zone = np.int32(at + g * HIT_SIZE), np.int32(first_zone[g])
+            for h in range(0, hits, _RUN):  # what is too much is overwritten by the next ring
+                for q in range(h, h + _RUN):
+                    slots[q] = k
+                for q in range(h, h + _RUN):
+                    bases[q] = begin
+                for q in range(h, h + _RUN):
+                    zones[q] = zone
+            n, k = n + hits, k + 1
+            first[k] = n
         fill_uniforms(state, uniforms[: 4 * n])
         if model[_CLUMPED] != 0:
             for m in range(k):
                 rate = 0.0
                 for q in range(n_corners):
-                    rate += w[q] * reals[slices[corner[q, 0], _S_CLUMPS] + corner[q, 1] * rings + ring[m]]
+                    rate += w[q] * reals[slices[corner[q, 0], _S_CLUMPS] + corner[q, 1] * rings + ring[done + m]]
                 if rate > 0.0 and first[m + 1] - first[m] > 1:
-                    _clump1(state, rate * amount[m], uniforms[:n], uniforms[n : 2 * n], first[m], first[m + 1])
+                    _clump1(state, rate * amount[done + m], uniforms[:n], uniforms[n : 2 * n], first[m], first[m + 1])
         _radii1(n, base, uniforms, tables, place, r)
-        _zones1(n, r, slot, azimuth, model, ints, reals, entry)
-        _directions1(n, uniforms[n:], entry, reals, place, factor, c, s)
+        _azimuths1(n, r, uniforms[n:], azimuth, model, reals, entry, place, factor, c, s)
         _energies1(n, base, uniforms[2 * n :], tables, factor, place, own)
         share = uniforms[3 * n : 4 * n]
         if model[_DEEP] != 0:
             for h in range(n):
                 share[h] = quantile1(share[h] * _N_DEPTH_CELLS, tables, base[h] + np.int32(HIT_DEPTH))
         place_rings1(
-            k, ring, first, slot, amount, d1, d2, kind, r[:n], c[:n], s[:n], own[:n], share, first_ring, section_layer,
-            single, surfaces, knobs[4] > 0.0, position, u, across, tilts, turns, doubles, sorting, x[low : low + n],
-            y[low : low + n], z[low : low + n], e[low : low + n], layer[low : low + n],
+            k, ring[done:], first, slot, amount[done:], d1[done:], d2[done:], kind[done:], r[:n], c[:n], s[:n],
+            own[:n], share, first_ring, section_layer, single, surfaces, knobs[4] > 0.0, position, u, across, tilts,
+            turns, doubles, sorting, x[low : low + n], y[low : low + n], z[low : low + n], e[low : low + n],
+            layer[low : low + n],
         )  # fmt: skip
-        low += n
+        done, low = done + k, low + n
 
 
 @parallel_kernel

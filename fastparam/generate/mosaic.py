@@ -129,7 +129,7 @@ def _hits1(
             size = max(size, hit_first[chosen[g] + 1] - hit_first[chosen[g]])
     # Rings that no donor has give their energy to the others.
     more = energy / given if given > 0.0 else 1.0
-    floats = np.empty(8 * size + 5 * rings + WORK, dtype=np.float32)
+    floats = np.empty(9 * size + 5 * rings + WORK, dtype=np.float32)
     r, c, s, own, share, across, rest = (
         floats[:size], floats[size : 2 * size], floats[2 * size : 3 * size], floats[3 * size : 4 * size],
         floats[4 * size : 5 * size], floats[5 * size : 7 * size], floats[7 * size :],
@@ -138,7 +138,7 @@ def _hits1(
         rest[:rings], rest[rings : 2 * rings], rest[2 * rings : 3 * rings], rest[3 * rings : 5 * rings],
         rest[5 * rings :],
     )  # fmt: skip
-    numbers = np.empty(size + 5 * rings + 1 + WORK_INTS, dtype=np.int32)
+    numbers = np.empty(size + 4 * rings + 1 + WORK_INTS, dtype=np.int32)
     kind, ring, first, slot, sorting = (
         numbers[:rings], numbers[rings : 2 * rings], numbers[2 * rings : 3 * rings + 1],
         numbers[3 * rings + 1 : 3 * rings + 1 + size], numbers[3 * rings + 1 + size :],

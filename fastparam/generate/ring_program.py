@@ -58,8 +58,8 @@ class MODEL:
     """Columns of `RingProgram.models`."""
 
     SECTIONS, RINGS, FEATURES, DIPOLES, FIRST, LAYER, DIPOLE, TURNS = range(8)
-    ZONE, ZONE_EDGES, ZONE_OF, N_CELLS, AZIMUTH, SINGLE, PER_CELL, CLUMPED, DEEP, STRUCTURED = range(8, 18)
-    COLUMNS = 18
+    ZONES, N_CELLS, AZIMUTH, SINGLE, PER_CELL, CLUMPED, DEEP, STRUCTURED = range(8, 16)
+    COLUMNS = 16
 
 
 #: Where the tables of a ring's hits begin: quantiles of the radius, of ln energy, of the depth; and how long they are.
@@ -193,10 +193,10 @@ def _model(
     row[MODEL.STRUCTURED] = ints.add(hits.structured & grid)
     turns = np.where(hits.structured & grid, QUARTERS, FREE)
     row[MODEL.TURNS] = ints.add(np.where(place >= 0, turns, STAY))
-    row[MODEL.ZONE], row[MODEL.AZIMUTH] = ints.add(azimuth.first), reals.add(_azimuth(azimuth, grid, spectra))
-    per_cell, zone_of = _zone_of(azimuth.edges)
-    row[MODEL.ZONE_EDGES], row[MODEL.PER_CELL] = reals.add(np.append(azimuth.edges, np.inf)), reals.add([per_cell])
-    row[MODEL.ZONE_OF], row[MODEL.N_CELLS] = ints.add(zone_of), len(zone_of)
+    zone = azimuth.first[rings.section_layer[rings.section]]
+    row[MODEL.AZIMUTH] = ints.add(reals.add(_azimuth(azimuth, grid, spectra)) + AZIMUTH_SIZE * zone)
+    per_cell, cells = _cells(azimuth.edges)
+    row[MODEL.PER_CELL], row[MODEL.ZONES], row[MODEL.N_CELLS] = reals.add([per_cell]), reals.add(cells), len(cells)
     row[MODEL.SINGLE] = ints.add(single)
     return row
 
@@ -237,16 +237,17 @@ def _azimuth(azimuth: AlphaTables, grid: bool, spectra: bool) -> npt.NDArray[np.
     return np.stack([other + np.clip(stays, 0.0, _WHOLE), factor], axis=2)
 
 
-def _zone_of(edges: npt.NDArray[np.float64]) -> tuple[float, Ints]:
-    """Return cells per mm and the first zone of each cell of the radius, the last cell being open.
+def _cells(edges: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+    """Return cells per mm, and for each cell of the radius where its first zone ends and where its table begins (n, 2).
 
-    Cells are no wider than the narrowest zone: the zone of a radius is that of its cell, or the next one.
+    Cells are no wider than the narrowest zone: the zone of a radius is that of its cell, or the next one. The last cell
+    and the last zone are open.
     """
     if len(edges) == 0:
-        return 0.0, np.zeros(1, dtype=np.int64)
+        return 0.0, np.array([[np.inf, 0.0]])
     width = float(np.diff(edges, prepend=0.0).min()) * (1.0 - 1e-6)
-    n = int(edges[-1] / width) + 2
-    return 1.0 / width, np.searchsorted(edges, width * np.arange(n), side="right").astype(np.int64)
+    zone = np.searchsorted(edges, width * np.arange(int(edges[-1] / width) + 2), side="right")
+    return 1.0 / width, np.stack([np.append(edges, np.inf)[zone], zone * AZIMUTH_SIZE], axis=1)
 
 
 def _knobs(geometry: Geometry) -> npt.NDArray[np.float64]:

@@ -14,6 +14,9 @@ from fastparam.shapes.empirical_copula import neighbours1
 
 __all__ = ["blended1", "corners1"]
 
+#: Weights below this are rounding: energy points are kept in single precision.
+_ROUNDING = 1e-6
+
 
 @kernel
 def corners1(
@@ -40,6 +43,7 @@ def corners1(
             continue
         begin = slices[number, points]
         low, high, above = neighbours1(ln_e, reals[begin : begin + slices[number, n_points]])
+        above = 0.0 if above < _ROUNDING else 1.0 if above > 1.0 - _ROUNDING else above
         for end in range(2):
             part = share * ((1.0 - above) if end == 0 else above)
             if part > 0.0:

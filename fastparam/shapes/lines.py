@@ -122,6 +122,17 @@ def place1(
 
 
 @kernel
+def _along1(position: Any, u: Any, e1: Any, e2: Any, d1: Any, d2: Any, path: Any, x: Any, y: Any, z: Any) -> None:
+    """Fill x, y, z with points at `path` along a line and (d1, d2) across it."""
+    x0, y0, z0, ux, uy, uz = position[0], position[1], position[2], u[0], u[1], u[2]
+    x1, y1, z1, x2, y2, z2 = e1[0], e1[1], e1[2], e2[0], e2[1], e2[2]
+    for h in range(len(x)):
+        x[h] = x0 + d1[h] * x1 + d2[h] * x2 + path[h] * ux
+        y[h] = y0 + d1[h] * y1 + d2[h] * y2 + path[h] * uy
+        z[h] = z0 + d1[h] * z1 + d2[h] * z2 + path[h] * uz
+
+
+@kernel
 def place_hits1(
     barrel: bool, position: Any, u: Any, e1: Any, e2: Any, front: float, back: float, single: bool, d1: Any,
     d2: Any, share: Any, path: Any, x: Any, y: Any, z: Any,
@@ -162,12 +173,7 @@ def place_hits1(
     else:
         for h in range(n):
             path[h] = (front + share[h] * (back - front) - (z0 + d1[h] * z1 + d2[h] * z2)) / uz
-    for h in range(n):
-        x[h] = x0 + d1[h] * x1 + d2[h] * x2 + path[h] * ux
-    for h in range(n):
-        y[h] = y0 + d1[h] * y1 + d2[h] * y2 + path[h] * uy
-    for h in range(n):
-        z[h] = z0 + d1[h] * z1 + d2[h] * z2 + path[h] * uz
+    _along1(position, u, e1, e2, d1, d2, path, x, y, z)
     if not single and barrel:
         for h in range(n):
             level = x[h] * x[h] + y[h] * y[h]
@@ -208,15 +214,9 @@ def place_in_planes1(
         See `place_hits1`.
     """
     n = len(d1)
-    x0, y0, z0, ux, uy, uz = position[0], position[1], position[2], u[0], u[1], u[2]
-    x1, y1, z1, x2, y2, z2 = e1[0], e1[1], e1[2], e2[0], e2[1], e2[2]
+    z0, uz, z1, z2 = position[2], u[2], e1[2], e2[2]
     for h in range(n):
         at = np.uint64(own[h])
         level = front[at] + (_SKIN + (1.0 - 2.0 * _SKIN) * share[h]) * thickness[at]
         path[h] = (level - (z0 + d1[h] * z1 + d2[h] * z2)) / uz
-    for h in range(n):
-        x[h] = x0 + d1[h] * x1 + d2[h] * x2 + path[h] * ux
-    for h in range(n):
-        y[h] = y0 + d1[h] * y1 + d2[h] * y2 + path[h] * uy
-    for h in range(n):
-        z[h] = z0 + d1[h] * z1 + d2[h] * z2 + path[h] * uz
+    _along1(position, u, e1, e2, d1, d2, path, x, y, z)

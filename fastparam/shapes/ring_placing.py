@@ -42,22 +42,24 @@ def place_rings1(
     barrel, position, u
         Of the particle's line; see `shapes.lines`.
     across, turns, tilts, doubles, ints : arrays
-        Space: float32 (>= 2 n,), (>= 2 k,), (>= n + `WORK`,), float64 (>= n + 3 k + `LANES`,), int32
-        (>= 2 k + `WORK_INTS`,).
+        Space: float32 (>= 2 n,), (>= 2 k,), (>= `WORK` + 2 n,), float64 (>= n + 3 k + `LANES`,), int32
+        (>= k + `WORK_INTS`,).
     x, y, z, e, layer : arrays (n,)
         Filled: mm, MeV, index.
     """
     n = len(r)
-    cos, sin, path, scale = turns[:k], turns[k : 2 * k], doubles[:n], doubles[n : n + k + LANES]
-    across1, across2 = across[:n], across[n : 2 * n]
-    turn_and_tilt1(c, s, w, first, slot, k, amount, d1, d2, kind, cos, sin, e, scale, tilts, ints)
+    cos, sin, path, totals = turns[:k], turns[k : 2 * k], doubles[:n], doubles[n : n + LANES]
+    front, thickness, scale = doubles[n + LANES :], doubles[n + LANES + k :], doubles[n + LANES + 2 * k :]
+    turn_and_tilt1(c, s, w, first, k, amount, d1, d2, kind, cos, sin, scale, totals, tilts, ints)
+    across1, across2, cos_, sin_ = across[:n], across[n : 2 * n], tilts[:n], tilts[n : 2 * n]
     for h in range(n):
         own = np.uint64(slot[h])
-        across1[h] = r[h] * (cos[own] * c[h] - sin[own] * s[h])
-        across2[h] = r[h] * (sin[own] * c[h] + cos[own] * s[h])
+        cos_[h], sin_[h], e[h] = cos[own], sin[own], scale[own] * w[h]
+    for h in range(n):
+        across1[h] = r[h] * (cos_[h] * c[h] - sin_[h] * s[h])
+        across2[h] = r[h] * (sin_[h] * c[h] + cos_[h] * s[h])
     e1, e2 = np.empty(3), np.empty(3)
     axes1(barrel, u, e1, e2)
-    front, thickness = doubles[n + k : n + 2 * k], doubles[n + 2 * k : n + 3 * k]
     begin, section, planes = 0, 0, not barrel
     while begin < k:
         while ring[begin] >= first_ring[section + 1]:

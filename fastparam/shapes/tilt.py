@@ -31,8 +31,9 @@ STAY, QUARTERS, FREE, ONLY_TURN = 0, 1, 2, 4
 #: Hits from which a ring is tilted: two can have any dipole only by losing one of them.
 MIN_HITS = 3
 
-#: Tilts one after the other, for dipoles that one cannot reach, and Newton steps for each.
-_TILTS, _STEPS = 4, 4
+#: Tilts one after the other, for dipoles that one cannot reach, and Newton steps for each: what is left is seen, and
+#: done by the next.
+_TILTS, _STEPS = 4, 2
 
 _LONGEST, _LARGEST, _CLOSE, _FLOOR = np.float32(1.2), np.float32(0.97), np.float32(4e-3), np.float32(0.02)
 _NONE, _HALF, _ONE, _TWO, _TINY = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(1e-30)
@@ -46,16 +47,16 @@ _MOMENTS, _COLUMNS = 7 * LANES, 15 * LANES
 
 _TABLE = _SMALL * LANES
 
-#: Lengths of the work spaces of `turn_and_tilt1`: beside the number of hits, and beside one and two numbers per ring.
-WORK, WORK_INTS = _COLUMNS + 3 * _TABLE, _SMALL + 2 + 2 * LANES
+#: Lengths of the work spaces of `turn_and_tilt1`, the second beside a number per ring.
+WORK, WORK_INTS = _COLUMNS + 3 * _TABLE, _SMALL + 2 + _TABLE + 2 * LANES
 
 
 @kernel
 def turn_and_tilt1(
-    c: Any, s: Any, w: Any, first: Any, slot: Any, n: int, amount: Any, d1: Any, d2: Any, kind: Any, cos: Any,
-    sin: Any, e: Any, scale: Any, floats: Any, ints: Any,
+    c: Any, s: Any, w: Any, first: Any, n: int, amount: Any, d1: Any, d2: Any, kind: Any, cos: Any, sin: Any,
+    scale: Any, totals: Any, floats: Any, ints: Any,
 ) -> None:  # fmt: skip
-    """Reweight the hits of n rings, scale them to the rings' energies, and say by which angles to turn these.
+    """Reweight the hits of n rings, and say by which factors to scale them and by which angles to turn them.
 
     Parameters
     ----------
@@ -65,8 +66,6 @@ def turn_and_tilt1(
         Their energies in any unit, changed.
     first : int array (n + 1,)
         First hit of each ring; none is empty.
-    slot : int array
-        The ring of each hit.
     amount : float array (n,)
         Energies of the rings in MeV.
     d1, d2 : float32 arrays (n,)
@@ -75,22 +74,19 @@ def turn_and_tilt1(
         `STAY`, `QUARTERS` or `FREE`, or one of these and `ONLY_TURN`.
     cos, sin : float32 arrays (n,)
         Filled with the angles.
-    e : float64 array
-        Filled with the energies of the hits in MeV.
-    scale, floats, ints : float64 array (n + `LANES`,), float32 array (hits + `WORK`,), int32 array (2 n + `WORK_INTS`,)
+    scale : float64 array (n,)
+        Filled with MeV per unit of w.
+    totals, floats, ints : float64 array (`LANES`,), float32 array (`WORK`,), int32 array (n + `WORK_INTS`,)
         Space.
     """
-    ends, lanes, order, origin = (
-        ints[: _SMALL + 2], ints[_SMALL + 2 : WORK_INTS], ints[WORK_INTS : WORK_INTS + n],
-        ints[WORK_INTS + n : WORK_INTS + 2 * n],
-    )  # fmt: skip
+    ends, source, order = ints[: _SMALL + 2], ints[_SMALL + 2 : WORK_INTS], ints[WORK_INTS : WORK_INTS + n]
     work, table_c, table_s, table_w = (
         floats[:_COLUMNS], floats[_COLUMNS : _COLUMNS + _TABLE], floats[_COLUMNS + _TABLE : _COLUMNS + 2 * _TABLE],
         floats[_COLUMNS + 2 * _TABLE :],
     )  # fmt: skip
     sums = table_c[:_MOMENTS]
     large = _sorted1(first, n, ends, order)
-    begin, at = 0, 0
+    begin = 0
     while begin < n:
         size = min(LANES, (large if begin < large else n) - begin)
         own = order[begin : begin + size]
@@ -101,38 +97,48 @@ def turn_and_tilt1(
                 scale[own[k]] = amount[own[k]] / total1(w[first[own[k]] : first[own[k] + 1]])
         else:
             rows = first[own[0] + 1] - first[own[0]]
-            end = at + rows * LANES
-            _small1(c, s, w, first, own, size, rows, lanes, cos, sin, work, table_c, table_s, table_w[at:end])
-            total = scale[n : n + LANES]
-            for k in range(LANES):
-                total[k] = 0.0
-            for row in range(rows):
-                for k in range(LANES):
-                    total[k] += table_w[at + row * LANES + k]
+            _columns1(c, s, w, first, own, size, rows, source, table_c, table_s, table_w)
+            _small1(own, size, rows, cos, sin, work, table_c, table_s, table_w)
+            _column_sums1(table_w, rows, totals)
             for k in range(size):
-                scale[own[k]] = amount[own[k]] / total[k]
-                origin[own[k]] = at + k - LANES * first[own[k]]
-            at = end
+                scale[own[k]] = amount[own[k]] / totals[k]
+            # A hit comes more than once where its column is longer than its ring: its own row is the last one here.
+            for at in range(LANES * rows - 1, -1, -1):
+                w[np.uint64(source[at])] = table_w[at]
         begin += size
-    _energies1(w, table_w, first, slot, n, origin, scale, e)
 
 
 @kernel
-def _energies1(w: Any, table: Any, first: Any, slot: Any, n: int, origin: Any, scale: Any, e: Any) -> None:
-    m = 0
-    while m < n:
-        low, large = first[m], first[m + 1] - first[m] > _SMALL
-        m += 1
-        while m < n and not large and first[m + 1] - first[m] <= _SMALL:
-            m += 1
-        if large:
-            by = scale[m - 1]
-            for h in range(low, first[m]):
-                e[h] = by * w[h]
-        else:
-            for h in range(low, first[m]):
-                ring = np.uint64(slot[h])
-                e[h] = scale[ring] * table[np.uint64(origin[ring] + np.int32(LANES) * np.int32(h))]
+def _column_sums1(table: Any, rows: int, totals: Any) -> None:
+    """Sum the columns of a table in double precision."""
+    for k in range(LANES):
+        totals[k] = 0.0
+    for row in range(rows):
+        for k in range(LANES):
+            totals[k] += table[row * LANES + k]
+
+
+@kernel
+def _columns1(
+    c: Any, s: Any, w: Any, first: Any, own: Any, size: int, rows: int, source: Any, table_c: Any, table_s: Any,
+    table_w: Any,
+) -> None:  # fmt: skip
+    """Copy rings of at most `rows` hits into the columns of a table, and say where each entry comes from.
+
+    Below its hits a column repeats the last one, without weight; columns without a ring repeat the last ring's.
+    """
+    begin, last = source[_TABLE : _TABLE + LANES], source[_TABLE + LANES :]
+    for k in range(LANES):
+        ring = np.uint64(own[min(k, size - 1)])
+        begin[k], last[k] = first[ring], first[ring + np.uint64(1)] - 1
+    for row in range(rows):
+        for k in range(LANES):
+            source[row * LANES + k] = min(begin[k] + row, last[k])
+    for row in range(rows):
+        for k in range(LANES):
+            h, at = np.uint64(source[row * LANES + k]), row * LANES + k
+            table_c[at], table_s[at] = c[h], s[h]
+            table_w[at] = w[h] if begin[k] + row <= last[k] else _NONE
 
 
 @kernel
@@ -141,16 +147,16 @@ def _sorted1(first: Any, n: int, ends: Any, order: Any) -> Any:
     for q in range(_SMALL + 2):
         ends[q] = 0
     for m in range(n):
-        ends[_SMALL + 1 - min(first[m + 1] - first[m], _SMALL + 1)] += 1
+        ends[np.uint64(_SMALL + 1 - min(first[m + 1] - first[m], _SMALL + 1))] += 1
     large, total = ends[0], 0
     for q in range(_SMALL + 2):
         number = ends[q]
         ends[q] = total
         total += number
     for m in range(n):
-        q = _SMALL + 1 - min(first[m + 1] - first[m], _SMALL + 1)
-        order[ends[q]] = m
-        ends[q] += 1
+        own = np.uint64(_SMALL + 1 - min(first[m + 1] - first[m], _SMALL + 1))
+        order[np.uint64(ends[own])] = m
+        ends[own] += 1
     return large
 
 
@@ -159,12 +165,12 @@ def _wanted1(first: Any, own: Any, size: int, d1: Any, d2: Any, kind: Any, work:
     for k in range(LANES):
         work[_T1 + k] = work[_T2 + k] = work[_OFF + k] = work[_FREELY + k] = _NONE
     for k in range(size):
-        ring = own[k]
-        if kind[ring] != STAY:
-            work[_T1 + k], work[_T2 + k] = d1[ring], d2[ring]
-            tilted = kind[ring] < ONLY_TURN and first[ring + 1] - first[ring] >= MIN_HITS
-            work[_OFF + k] = _ONE if tilted else _NONE
-            work[_FREELY + k] = _ONE if kind[ring] & FREE else _NONE
+        ring = np.uint64(own[k])
+        number, what = first[ring + np.uint64(1)] - first[ring], kind[ring]
+        moved = np.float32(what != STAY)
+        work[_T1 + k], work[_T2 + k] = moved * d1[ring], moved * d2[ring]
+        work[_OFF + k] = moved * np.float32((what < ONLY_TURN) & (number >= MIN_HITS))
+        work[_FREELY + k] = np.float32(what & FREE)
 
 
 @kernel
@@ -178,21 +184,9 @@ def _left1(work: Any) -> Any:
 
 @kernel
 def _small1(
-    c: Any, s: Any, w: Any, first: Any, own: Any, size: int, rows: int, lanes: Any, cos: Any, sin: Any, work: Any,
-    table_c: Any, table_s: Any, table_w: Any,
+    own: Any, size: int, rows: int, cos: Any, sin: Any, work: Any, table_c: Any, table_s: Any, table_w: Any
 ) -> None:  # fmt: skip
-    """Do a group of rings of at most `rows` hits, in a table with a column for each."""
-    begin, last = lanes[:LANES], lanes[LANES:]
-    for k in range(LANES):
-        ring = own[min(k, size - 1)]
-        begin[k], last[k] = first[ring], first[ring + 1] - 1 if k < size else -1
-    for row in range(rows):
-        for k in range(LANES):
-            h = begin[k] + np.int32(row)
-            there = h <= last[k]
-            source, at = np.uint64(h if there else begin[k]), np.uint64(row * LANES + k)
-            table_c[at], table_s[at] = c[source], s[source]
-            table_w[at] = w[source] if there else _NONE
+    """Do a group of rings in a table with a column for each."""
     _cleared1(work)
     _moments1(table_c, table_s, table_w, rows, work)
     for k in range(size, LANES):
@@ -217,21 +211,26 @@ def _cleared1(work: Any) -> None:
 
 
 @kernel
+def _add1(weight: Any, c: Any, s: Any, k: int, work: Any) -> None:
+    """Add a hit to the moments of lane k."""
+    wc = weight * c
+    wcc = wc * c
+    work[_M + k] += weight
+    work[_M1 + k] += wc
+    work[_M2 + k] += weight * s
+    work[_M11 + k] += wcc
+    work[_M12 + k] += wc * s
+    work[_M111 + k] += wcc * c
+    work[_M112 + k] += wcc * s
+
+
+@kernel
 def _moments1(c: Any, s: Any, w: Any, rows: int, work: Any) -> None:
     """Add the moments of 16 columns of hits."""
     for row in range(rows):
         for k in range(LANES):
             at = row * LANES + k
-            weight, c_, s_ = w[at], c[at], s[at]
-            wc = weight * c_
-            wcc = wc * c_
-            work[_M + k] += weight
-            work[_M1 + k] += wc
-            work[_M2 + k] += weight * s_
-            work[_M11 + k] += wcc
-            work[_M12 + k] += wc * s_
-            work[_M111 + k] += wcc * c_
-            work[_M112 + k] += wcc * s_
+            _add1(w[at], c[at], s[at], k, work)
 
 
 @kernel
@@ -240,19 +239,10 @@ def _tilted1(c: Any, s: Any, w: Any, rows: int, work: Any) -> None:
     for row in range(rows):
         for k in range(LANES):
             at = row * LANES + k
-            c_, s_ = c[at], s[at]
-            x = work[_A + k] * c_ + work[_B + k] * s_
+            x = work[_A + k] * c[at] + work[_B + k] * s[at]
             weight = w[at] * (_ONE + x * (_ONE + _HALF * x))
             w[at] = weight
-            wc = weight * c_
-            wcc = wc * c_
-            work[_M + k] += weight
-            work[_M1 + k] += wc
-            work[_M2 + k] += weight * s_
-            work[_M11 + k] += wcc
-            work[_M12 + k] += wc * s_
-            work[_M111 + k] += wcc * c_
-            work[_M112 + k] += wcc * s_
+            _add1(weight, c[at], s[at], k, work)
 
 
 @kernel
@@ -279,9 +269,11 @@ def _large1(
         for k in range(size):
             a, b = work[_A + k], work[_B + k]
             if a != _NONE or b != _NONE:
-                for h in range(first[own[k]], first[own[k] + 1]):
-                    x = a * c[h] + b * s[h]
-                    w[h] *= _ONE + x * (_ONE + _HALF * x)
+                low, high = first[own[k]], first[own[k] + 1]
+                c_, s_, w_ = c[low:high], s[low:high], w[low:high]
+                for h in range(len(w_)):
+                    x = a * c_[h] + b * s_[h]
+                    w_[h] *= _ONE + x * (_ONE + _HALF * x)
 
 
 @kernel
@@ -298,16 +290,17 @@ def _moments_of1(c: Any, s: Any, w: Any, low: int, high: int, k: int, sums: Any,
             sums[q + lane] += sums[q + 4 + lane]
     m, m1, m2, m11 = _four1(sums, _M), _four1(sums, _M1), _four1(sums, _M2), _four1(sums, _M11)
     m12, m111, m112 = _four1(sums, _M12), _four1(sums, _M111), _four1(sums, _M112)
-    for h in range(low + rows * LANES, high):
-        wc, ws = w[h] * c[h], w[h] * s[h]
-        wcc = wc * c[h]
-        m += w[h]
+    c_, s_, w_ = c[low:high], s[low:high], w[low:high]
+    for h in range(rows * LANES, high - low):
+        wc = w_[h] * c_[h]
+        wcc = wc * c_[h]
+        m += w_[h]
         m1 += wc
-        m2 += ws
+        m2 += w_[h] * s_[h]
         m11 += wcc
-        m12 += wc * s[h]
-        m111 += wcc * c[h]
-        m112 += wcc * s[h]
+        m12 += wc * s_[h]
+        m111 += wcc * c_[h]
+        m112 += wcc * s_[h]
     work[_M + k], work[_M1 + k], work[_M2 + k], work[_M11 + k] = m, m1, m2, m11
     work[_M12 + k], work[_M111 + k], work[_M112 + k] = m12, m111, m112
 

@@ -65,17 +65,16 @@ def turned(
     c: np.ndarray, s: np.ndarray, w: np.ndarray, wanted: list[tuple[float, float]], kinds: list[int], first: list[int]
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Turn and tilt rings of 1, 2, 3.. MeV; return their dipoles afterwards, their angles and the energies of hits."""
-    n, size = len(kinds), len(w)
+    n = len(kinds)
     d1, d2 = (np.array(d, dtype=np.float32) for d in zip(*wanted, strict=True))
     cos, sin = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
-    e, scale = np.full(size, np.nan), np.full(n + LANES, np.nan)
-    floats = np.full(size + WORK, np.nan, dtype=np.float32)
-    ints = np.full(2 * n + WORK_INTS, -1, dtype=np.int32)
-    slot = np.repeat(np.arange(n), np.diff(first)).astype(np.int32)
+    w, scale, totals = w.copy(), np.full(n, np.nan), np.full(LANES, np.nan)
+    floats, ints = np.full(WORK, np.nan, dtype=np.float32), np.full(n + WORK_INTS, -1, dtype=np.int32)
     turn_and_tilt1(
-        c, s, w.copy(), np.array(first, dtype=np.int32), slot, n, 1.0 + np.arange(n), d1, d2,
-        np.array(kinds, dtype=np.int32), cos, sin, e, scale, floats, ints,
+        c, s, w, np.array(first, dtype=np.int32), n, 1.0 + np.arange(n), d1, d2, np.array(kinds, dtype=np.int32), cos,
+        sin, scale, totals, floats, ints,
     )  # fmt: skip
+    e = np.repeat(scale, np.diff(first)) * w
     found = []
     for k in range(n):
         own = slice(first[k], first[k + 1])

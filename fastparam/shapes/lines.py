@@ -14,6 +14,9 @@ __all__ = ["axes1", "last_layer1", "layer_of1", "onto1", "path_to1", "place1", "
 #: Hits keep this share of the layer's thickness from its surfaces.
 _SKIN = 1e-6
 
+#: Hits that are looked at together for some that are outside of their layer.
+_BLOCK = 32
+
 
 @kernel
 def path_to1(barrel: bool, x: float, y: float, z: float, ux: float, uy: float, uz: float, target: float) -> float:
@@ -159,7 +162,7 @@ def place_hits1(
     skin = _SKIN * (back - front)
     front, back = front + skin, back - skin
     x1, y1, z1, x2, y2, z2 = e1[0], e1[1], e1[2], e2[0], e2[1], e2[2]
-    a, special = ux * ux + uy * uy, 0
+    a, missed = ux * ux + uy * uy, 0
     if not single:
         for h in range(n):
             path[h] = path_in + share[h] * (path_out - path_in)
@@ -169,30 +172,32 @@ def place_hits1(
             b, target = px * ux + py * uy, front + share[h] * (back - front)
             root = b * b - a * (px * px + py * py - target * target)
             path[h] = (math.sqrt(root) - b) / a  # NaN if it misses
-            special += root < 0.0
+            missed += root < 0.0
     else:
         for h in range(n):
             path[h] = (front + share[h] * (back - front) - (z0 + d1[h] * z1 + d2[h] * z2)) / uz
     _along1(position, u, e1, e2, d1, d2, path, x, y, z)
-    if not single and barrel:
-        for h in range(n):
-            level = x[h] * x[h] + y[h] * y[h]
-            special += (level < front * front) | (level > back * back)
-    elif not single:
-        for h in range(n):
-            special += (z[h] < front) | (z[h] > back)
-    if special == 0 and not math.isnan(path_in) and not math.isnan(path_out):
+    if single and missed == 0 and not math.isnan(path_in) and not math.isnan(path_out):
         return
+    level, front_, back_ = path, front * front if barrel else front, back * back if barrel else back
     if barrel:
-        front_, back_ = front * front, back * back
+        for h in range(n):
+            level[h] = x[h] * x[h] + y[h] * y[h]
     else:
-        front_, back_ = front, back
-    for h in range(n):
-        level = x[h] * x[h] + y[h] * y[h] if barrel else z[h]
-        if not front_ <= level <= back_:
-            x[h], y[h], z[h] = place1(
-                barrel, position, u, e1, e2, path_in, path_out, front, back, share[h], single, d1[h], d2[h]
-            )  # fmt: skip
+        for h in range(n):
+            level[h] = z[h]
+    for begin in range(0, n, _BLOCK):
+        block = level[begin : begin + _BLOCK]
+        special = 0
+        for h in range(len(block)):
+            special += not ((front_ <= block[h]) & (block[h] <= back_))
+        if special == 0:
+            continue
+        for h in range(begin, begin + len(block)):
+            if not front_ <= level[h] <= back_:
+                x[h], y[h], z[h] = place1(
+                    barrel, position, u, e1, e2, path_in, path_out, front, back, share[h], single, d1[h], d2[h]
+                )  # fmt: skip
 
 
 @kernel
@@ -215,8 +220,10 @@ def place_in_planes1(
     """
     n = len(d1)
     z0, uz, z1, z2 = position[2], u[2], e1[2], e2[2]
-    for h in range(n):
+    for h in range(n):  # looked up in a pass of its own: the next one becomes vector code
         at = np.uint64(own[h])
-        level = front[at] + (_SKIN + (1.0 - 2.0 * _SKIN) * share[h]) * thickness[at]
+        path[h], x[h] = front[at], thickness[at]
+    for h in range(n):
+        level = path[h] + (_SKIN + (1.0 - 2.0 * _SKIN) * share[h]) * x[h]
         path[h] = (level - (z0 + d1[h] * z1 + d2[h] * z2)) / uz
     _along1(position, u, e1, e2, d1, d2, path, x, y, z)

@@ -63,15 +63,17 @@ def fill_normals(state: Any, out: Any) -> None:
 def upper_tail1(z: Any) -> Any:
     """1 - Phi(z) to 2e-6 absolute and 4e-4 relative for |z| < 6, constant beyond."""
     place = (min(max(z, np.float32(-5.999)), np.float32(5.999)) + np.float32(_TAIL_END)) * np.float32(_TAIL_SCALE)
-    cell = int(place)
-    low = _TAIL[cell]
-    return low + (place - np.float32(cell)) * (_TAIL[cell + 1] - low)
+    cell = np.int32(place)
+    at = np.uint64(cell)  # unsigned: no check for counting from the end
+    low = _TAIL[at]
+    return low + (place - np.float32(cell)) * (_TAIL[at + np.uint64(1)] - low)
 
 
 @kernel
 def tail_score1(c: Any) -> Any:
     """Return z with 1 - Phi(z) = c to 1e-4 for |z| < 3.2; c beyond [1e-7, 1 - 1e-6] counts as these."""
     place = place1(c, _SCORE_KNOTS)
-    cell = int(place)
-    low = _SCORES[cell]
-    return low + (place - np.float32(cell)) * (_SCORES[cell + 1] - low)
+    cell = np.int32(place)
+    at = np.uint64(cell)
+    low = _SCORES[at]
+    return low + (place - np.float32(cell)) * (_SCORES[at + np.uint64(1)] - low)

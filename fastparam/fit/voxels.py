@@ -23,6 +23,7 @@ import numpy.typing as npt
 from scipy import special
 from scipy.stats import chi2
 
+from fastparam.errors import InputError
 from fastparam.fit import copula
 from fastparam.fit.factors import Factors, fit_factors
 from fastparam.fit.tables import Tables
@@ -41,6 +42,9 @@ _KNOTS = 28
 
 #: Training showers that a factor needs, at least.
 _SHOWERS_PER_FACTOR = 8
+
+#: The form in which tables keep numbers of hit voxels: see `features_of`.
+_HITS = "deposits per voxel"
 
 #: Probability below which the parts in alpha of a ring of voxels count as different.
 _SAME = 0.01
@@ -89,11 +93,22 @@ class VoxelModel:
             "unique": self.factors.unique.astype(np.float16),
             "counts": self.counts.astype(np.int32),
         }
-        return Tables(arrays, {"binning": self.rings.binning.to_json(), "low": low, "span": span})
+        return Tables(arrays, {"binning": self.rings.binning.to_json(), "low": low, "span": span, "hits": _HITS})
 
     @classmethod
     def from_tables(cls, tables: Tables) -> VoxelModel:
-        """Build from what `to_tables` returned."""
+        """Build from what `to_tables` returned.
+
+        Raises
+        ------
+        InputError
+            If numbers of hit voxels are kept in another form, as they were before 2026-12-01.
+        """
+        if tables.settings.get("hits") != _HITS:
+            raise InputError(
+                "the tune's recipe `voxel` was fitted by another version of fastparam, which kept numbers of hit voxels"
+                " in another form; make the tune again with `fastparam tune`"
+            )
         binning = VoxelBinning.from_json(tables.settings["binning"])
         stored = tables["quantiles"].astype(np.float64) / 65535.0
         return cls(

@@ -8,7 +8,9 @@ import voxel_toys
 from scipy import special
 from voxel_toys import BINNING
 
+from fastparam.errors import InputError
 from fastparam.fit.factors import fit_factors
+from fastparam.fit.tables import Tables
 from fastparam.fit.voxel_rings import VoxelRings, choose_voxel_rings
 from fastparam.fit.voxels import VoxelModel, features_of, fit
 from fastparam.geometry.voxels import VoxelBinning
@@ -120,3 +122,11 @@ def test_what_is_stored_is_what_was_fitted_within_its_precision(toy: voxel_toys.
     assert loaded.quantiles == pytest.approx(model.quantiles, abs=2e-4)
     assert loaded.factors.loadings == pytest.approx(model.factors.loadings, abs=1e-3)
     assert np.array_equal(loaded.group, model.group)
+
+
+def test_tables_with_another_form_of_numbers_of_hit_voxels_are_refused(toy: voxel_toys.Toy) -> None:
+    """Up to 2026-12-01 they held ln n, and did not say so."""
+    tables = fit(toy.voxels, BINNING, toy.energy, energy_points(toy.energy), rank=1).to_tables()
+    old = Tables(tables.arrays, {name: value for name, value in tables.settings.items() if name != "hits"})
+    with pytest.raises(InputError, match="make the tune again"):
+        VoxelModel.from_tables(old)

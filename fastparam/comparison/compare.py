@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -548,7 +549,13 @@ def _summarise_file(
     return summarise(geometry, counted(), binning)
 
 
+#: A kind of generator and the file it reads: replay:FOLDER/FILE?options.
+_GENERATOR = re.compile(r"(?P<kind>[a-z]{2,}):(?!//)(?P<path>[^?]+)(\?.*)?")
+
+
 def _name(candidate: Any) -> str:
+    if isinstance(candidate, str) and (found := _GENERATOR.fullmatch(candidate)):
+        return f"{found['kind']}:{Path(found['path']).name}"  # without folders and options, which only make it long
     if isinstance(candidate, str | Path):
         return Path(candidate).name if os.sep in str(candidate) else str(candidate)
     return str(getattr(candidate, "name", type(candidate).__name__))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastparam.comparison.observables import OBSERVABLES, Observable
 from fastparam.comparison.sample import Axis, Layout, Sample
-from fastparam.comparison.statistics import REPLICAS, bootstrap_weights, error, rms_distance
+from fastparam.comparison.statistics import REPLICAS, bootstrap_weights, error, rms_distance, widened
 from fastparam.comparison.voxel_point import VoxelPoint
 
 __all__ = ["Difference", "Measurement", "measure"]
@@ -185,9 +185,10 @@ def _compare_by_distance(
     training: Replicas | None,
 ) -> Measurement:
     differences = {}
-    floor = rms_distance(reference[0], reference[0]).floor
+    full, third = widened(*reference), None if training is None else widened(*training)
+    floor = rms_distance(full, full).floor
     for name, replicas in candidates.items():
-        d = rms_distance(reference[0], replicas[0], None if training is None else training[0])
+        d = rms_distance(full, widened(*replicas), third)
         value, sigma, pull = (np.array([x]) for x in (d.value, d.error, d.pull))
         differences[name] = Difference(value, sigma, value, sigma, pull, np.isfinite(pull))
     return Measurement(o.name, point, None, np.zeros(1), np.array([floor]), None, np.array([floor]), differences)

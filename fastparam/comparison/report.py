@@ -381,7 +381,7 @@ def _number_section(comparison: Comparison, number: int, group: str) -> Section:
         energies.append(Section(comparison.points[i].label, sections=tuple(parts), folded=True))
     return Section(
         f"Numbers: {group}",
-        text="Lateral profiles of single layers are in report.json only.",
+        text="Lateral profiles of single layers are in report.json only, and in print so is all of this.",
         sections=(*scalars, *energies),
         anchor=f"numbers-{number}",
     )

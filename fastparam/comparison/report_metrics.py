@@ -151,7 +151,7 @@ def _summary_table(comparison: Comparison, group: str) -> Table:
 
 
 def _percent(share: float) -> str:
-    return f"{100.0 * share:.2g}"
+    return f"{100.0 * share:.0f}" if share >= 0.1 else f"{100.0 * share:.2g}"
 
 
 def _worst_table(comparison: Comparison, worst: Sequence[Finding]) -> Table:
@@ -257,11 +257,12 @@ def metric_sections(comparison: Comparison) -> list[Section]:
     )
     parts = []
     overall = [m for m in comparison.metrics if m.name in HEADLINES or m.name.startswith("ms_batch")]
-    for title, chosen in [("All features together", overall)] + [
+    short = ("All features together", "Phi modulation")
+    for title, chosen in [(short[0], overall)] + [
         (title, [m for m in comparison.metrics if m.name.startswith(start)]) for title, start in families
     ]:
         if chosen:
-            parts.append(Section(title, tables=(_metric_table(comparison, chosen),), folded=title != families[-1][0]))
+            parts.append(Section(title, tables=(_metric_table(comparison, chosen),), folded=title not in short))
     if not parts:
         return []
     return [Section("Numbers: all energies together", sections=tuple(parts), anchor="metrics")]

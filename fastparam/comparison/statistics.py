@@ -35,6 +35,7 @@ __all__ = [
     "ratio",
     "rms",
     "rms_distance",
+    "widened",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -86,6 +87,11 @@ def error(values: Floats, n: int) -> Floats:
         variance = np.where(usable, (filled - centre) ** 2, 0.0).sum(axis=0) / (count - 1)
         spread = np.sqrt(variance * n / max(n - 1, 1))
     return np.where(2 * count >= len(replicas), spread, np.nan)
+
+
+def widened(values: Floats, n: int) -> Floats:
+    """Make up for resamples of n showers, which spread too little by sqrt((n - 1) / n); `values` (R, ...) as above."""
+    return np.concatenate([values[:1], values[0] + (values[1:] - values[0]) * np.sqrt(n / max(n - 1, 1))])
 
 
 def mean(w: Floats, x: Floats) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 import toys
 from comparison_toys import LAW, ToyDetector, scaled, shuffled_layers, swapped
 
-from fastparam.comparison.compare import compare, compare_summaries, simulate
+from fastparam.comparison.compare import _name, compare, compare_summaries, simulate
 from fastparam.comparison.comparison import Comparison
 from fastparam.comparison.verdict import Limit
 from fastparam.errors import InputError, UsageError
@@ -268,3 +268,10 @@ class TestGenerators:
     def test_without_a_geometry_the_partner_option_is_named(self, reference):
         with pytest.raises(UsageError, match="--geometry"):
             compare("full.root", reference)
+
+
+def test_generators_are_named_without_folders_and_options() -> None:
+    assert _name("replay:/data/photons.root?geometry=/data/geometry.yaml&rows=even") == "replay:photons.root"
+    assert _name("gflash:lar_accordion") == "gflash:lar_accordion"
+    assert _name("/data/gan.onnx") == "gan.onnx"
+    assert _name("lar_accordion") == "lar_accordion"

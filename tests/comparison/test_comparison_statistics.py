@@ -226,3 +226,12 @@ class TestRmsDistance:
     def test_vectors_without_values_have_no_distance(self):
         nothing = np.full((5, 2), np.nan)
         assert np.isnan(stats.rms_distance(nothing, nothing).value)
+
+
+def test_widened_resamples_have_the_unbiased_variance_of_a_mean():
+    x = np.random.default_rng(6).normal(size=8)
+    w = stats.bootstrap_weights(len(x), np.random.default_rng(7), replicas=40_000)
+    values = stats.widened(stats.mean(w, x[:, None]), len(x))
+    assert values[0, 0] == pytest.approx(x.mean())
+    # Resamples know the population, whose variance is 7/8 of the unbiased one; 40 000 know theirs to 0.7 %.
+    assert values[1:, 0].var() == pytest.approx(x.var(ddof=1) / len(x), rel=0.03)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import fastparam as fp
-from fastparam.comparison.classifier import auc_high, auc_low
+from fastparam.comparison.classifier import auc, auc_high, low_features
 from fastparam.comparison.compare_voxels import compare_voxel_samples
 from fastparam.comparison.features import features_of
 from fastparam.comparison.pooled import PooledReference, threshold_of
@@ -29,6 +29,7 @@ from fastparam.particles import Particles
 
 ENERGIES = np.array([1000.0, 4000.0, 16000.0])
 PER_ENERGY = 200
+_VOXELS = 120
 TUNE = Path(__file__).parents[2] / "tuning" / "tunes" / "lar_accordion.tune.h5"
 
 Numbers = dict[str, tuple[float, float]]
@@ -58,11 +59,12 @@ def spoiled(sample: VoxelSample) -> VoxelSample:
 
 
 def areas(reference: VoxelSample, candidate: VoxelSample, seed: int) -> Numbers:
-    """Return the same of both classifiers, which take longest."""
+    """Return the same of both classifiers, which take longest: that of voxels sees few voxels of half of the showers."""
     threshold = threshold_of(reference)
     tables = [features_of(s, threshold=threshold) for s in (reference, candidate)]
     high = auc_high(*tables, seed=seed, repeats=2)
-    low = auc_low(reference, candidate, threshold=threshold, seed=seed, repeats=2)
+    half = [s.take(slice(0, len(s) // 2)) for s in (reference, candidate)]
+    low = auc(*low_features(*half, threshold=threshold, max_voxels=_VOXELS), seed=seed, repeats=2)
     return {"auc_high": (high.value, high.error), "auc_low": (low.value, low.error)}
 
 
@@ -74,6 +76,8 @@ def numbers(reference: VoxelSample, candidate: VoxelSample, seed: int) -> Number
     for m in found.metrics:
         if m.name.startswith("wasserstein"):
             out[f"{m.name}, against its floor"] = (m.value - m.floor, m.floor_error)
+        if m.name.startswith("challenge"):  # its bins, and so its floor, depend on the reference
+            out[f"{m.name}, less its floor"] = (m.value - m.floor, m.error)
     for m in found.measurements:
         d = m.candidates["candidate"]
         for i in range(len(d.deviation)):
@@ -90,7 +94,7 @@ def numbers(reference: VoxelSample, candidate: VoxelSample, seed: int) -> Number
 
 def truth_of(key: str, value: np.ndarray, *, equal: bool) -> float:
     """Return what the number would be without statistics, or the mean of all pairs where that is not known."""
-    if equal and (key.startswith("separation") or "point" in key):
+    if equal and (key.startswith("separation") or "point" in key or "less its floor" in key):
         return 0.0
     if key.startswith("fpd"):
         return float(np.median(value))  # one pair in twenty has a shower that outweighs all others

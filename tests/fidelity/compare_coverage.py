@@ -59,7 +59,7 @@ def spoiled(sample: VoxelSample) -> VoxelSample:
 
 
 def areas(reference: VoxelSample, candidate: VoxelSample, seed: int) -> Numbers:
-    """Return the same of both classifiers, which take longest: that of voxels sees few voxels of half of the showers."""
+    """Return the same of both classifiers, which take longest: that of voxels sees half of the showers, few voxels."""
     threshold = threshold_of(reference)
     tables = [features_of(s, threshold=threshold) for s in (reference, candidate)]
     high = auc_high(*tables, seed=seed, repeats=2)

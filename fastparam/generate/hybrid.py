@@ -24,7 +24,7 @@ from fastparam._numba import kernel, parallel_kernel, prange
 from fastparam.fit.ring_hits import CLUMP_SPREAD, N_ALPHA, N_DEPTHS
 from fastparam.generate.blocks import hits_in_blocks
 from fastparam.generate.ring_features import draw_features
-from fastparam.generate.ring_program import AZIMUTH_SIZE, HIT_DEPTH, HIT_E, HIT_SIZE, MODEL, SLICE, ring_program
+from fastparam.generate.ring_program import AZIMUTH_SIZE, HIT_DEPTH, HIT_E, MODEL, SLICE, ring_program
 from fastparam.random import exponential, fill_uniforms, normal, poisson, stream, uniform
 from fastparam.shapes.corners import blended1, corners1
 from fastparam.shapes.normal import normal_cdf1
@@ -49,7 +49,7 @@ _HITS = 12
 _S_MODEL, _S_CLUMPS, _S_HITS, _S_LN_E, _S_POINTS = SLICE.MODEL, SLICE.CLUMPS, SLICE.HITS, SLICE.LN_E, SLICE.POINTS
 _SECTIONS, _RINGS, _FIRST, _LAYER, _TURNS = MODEL.SECTIONS, MODEL.RINGS, MODEL.FIRST, MODEL.LAYER, MODEL.TURNS
 _AZIMUTH, _ZONES, _N_CELLS, _PER_CELL = MODEL.AZIMUTH, MODEL.ZONES, MODEL.N_CELLS, MODEL.PER_CELL
-_SINGLE, _CLUMPED, _DEEP = MODEL.SINGLE, MODEL.CLUMPED, MODEL.DEEP
+_SINGLE, _CLUMPED, _DEEP, _HIT_SIZE = MODEL.SINGLE, MODEL.CLUMPED, MODEL.DEEP, MODEL.HIT_SIZE
 
 #: Clumps of a ring beyond which its hits are as good as independent; correlation of the radii of a clump's hits.
 _MAX_CLUMPS, _CLUMP_RADIUS = 64, 0.9
@@ -176,9 +176,10 @@ def _hits1(
     kind, ring, first, sorting = rest_[:rings], rest_[rings:], rest_[2 * rings :], rest_[3 * rings + 1 :]
     doubles = np.empty(size + 3 * rings + LANES)
     # Tables of all rings: where they are at an energy point, blended between points.
-    tables, at = reals, slices[corner[0, 0], _S_HITS] + corner[0, 1] * rings * HIT_SIZE
+    per_ring = model[_HIT_SIZE]
+    tables, at = reals, slices[corner[0, 0], _S_HITS] + corner[0, 1] * rings * per_ring
     if n_corners > 1:
-        tables, at = np.empty(rings * HIT_SIZE, dtype=np.float32), 0
+        tables, at = np.empty(rings * per_ring, dtype=np.float32), 0
         blended1(n_corners, w, corner, slices, _S_HITS, 0, 1, reals, tables)
     # Rings with hits.
     n_rings, first_zone = 0, ints[model[_AZIMUTH] : model[_AZIMUTH] + rings]
@@ -197,7 +198,7 @@ def _hits1(
             if n > 0 and n + hits > _CHUNK:
                 break
             slots, bases, zones = slot[n:], base[n:], azimuth[n:]
-            begin, zone = np.int32(at + g * HIT_SIZE), np.int32(first_zone[g])
+            begin, zone = np.int32(at + g * per_ring), np.int32(first_zone[g])
             for h in range(0, hits, _RUN):  # what is too much is overwritten by the next ring
                 for q in range(h, h + _RUN):
                     slots[q] = k

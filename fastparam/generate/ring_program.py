@@ -28,7 +28,6 @@ __all__ = [
     "COPULAS",
     "HIT_DEPTH",
     "HIT_E",
-    "HIT_SIZE",
     "MODEL",
     "SLICE",
     "TABLES",
@@ -58,12 +57,13 @@ class MODEL:
     """Columns of `RingProgram.models`."""
 
     SECTIONS, RINGS, FEATURES, DIPOLES, FIRST, LAYER, DIPOLE, TURNS = range(8)
-    ZONES, N_CELLS, AZIMUTH, SINGLE, PER_CELL, CLUMPED, DEEP, STRUCTURED = range(8, 16)
-    COLUMNS = 16
+    ZONES, N_CELLS, AZIMUTH, SINGLE, PER_CELL, CLUMPED, DEEP, STRUCTURED, HIT_SIZE = range(8, 17)
+    COLUMNS = 17
 
 
-#: Where the tables of a ring's hits begin: quantiles of the radius, of ln energy, of the depth; and how long they are.
-HIT_E, HIT_DEPTH, HIT_SIZE = len(KNOTS), 2 * len(KNOTS), 2 * len(KNOTS) + N_DEPTHS
+#: Where tables of a ring's hits begin behind those of the radius: quantiles of ln energy, and of the depth where any
+#: layer has one inside.
+HIT_E, HIT_DEPTH = len(KNOTS), 2 * len(KNOTS)
 
 #: Numbers of a zone's table of the azimuth: two for every bin.
 AZIMUTH_SIZE = 2 * N_ALPHA
@@ -145,6 +145,7 @@ def ring_program(
             single = tables["single_cell"]
             model = _model(rings, hits, tables["dipole_rings"], single, grid, spectra, ints, reals)
             model[MODEL.CLUMPED], model[MODEL.DEEP] = int(clumps in ("all", of_kind)), int(not single.all())
+            model[MODEL.HIT_SIZE] = HIT_DEPTH + N_DEPTHS * model[MODEL.DEEP]
             if not dipoles:
                 model[MODEL.TURNS] = ints.add(np.full(rings.n_rings, STAY))
             models.append(model)
@@ -165,7 +166,8 @@ def ring_program(
         # Where a layer has no depth inside, hits are even between its surfaces: exactly, not to a byte.
         flat = tables["single_cell"][rings.section_layer[rings.section]]
         depth = np.where(flat[None, :, None], np.linspace(0.0, 1.0, N_DEPTHS), hits.depth)
-        row[SLICE.HITS] = reals.add(np.concatenate([hits.r, ln_e, depth], axis=2))
+        stored = np.concatenate([hits.r, ln_e, depth], axis=2)
+        row[SLICE.HITS] = reals.add(stored[:, :, : models[row[SLICE.MODEL]][MODEL.HIT_SIZE]])
     return RingProgram(
         slices, np.array(models, dtype=np.int64), ints.array(), reals.array(), scores.array(),
         np.stack([tune.geometry.layer_from, tune.geometry.layer_to], axis=1), _knobs(tune.geometry), width,

@@ -30,6 +30,7 @@ from fastparam.errors import UsageError
 from fastparam.fit import copula, depth_shape, radial_shape
 from fastparam.fit.voxels import VoxelModel
 from fastparam.random import stream, uniform
+from fastparam.shapes.quick_functions import exp1
 from fastparam.shapes.quick_normal import fill_normals, upper_tail1
 from fastparam.shapes.root_odds import place1, probabilities
 from fastparam.showers.showers import Showers
@@ -313,7 +314,7 @@ def _shower(
         for v in range(n_voxels):
             c_all[v] += share_ * rate[group[v]]
     for v in range(n_voxels):
-        hit = np.float32(1.0) - math.exp(-math.exp(c_all[v]))
+        hit = np.float32(1.0) - exp1(-exp1(c_all[v]))
         c_all[v] = upper_tail1(z[v]) / max(hit, np.float32(1e-6))
 
     # Voxels, ring by ring.
@@ -348,9 +349,10 @@ def _shower(
                 cell = min(int(part_of[h]), knots - 2)
                 at = table + ints[group + hit_at[h]] * knots + cell
                 value_of[h] += share_ * (floats[at] + (part_of[h] - np.float32(cell)) * (floats[at + 1] - floats[at]))
+        for h in range(n_hit):
+            value_of[h] = exp1(value_of[h])
         total = 0.0
         for h in range(n_hit):
-            value_of[h] = math.exp(value_of[h])
             total += value_of[h]
         dipole = ints[d[_DIPOLE] + g]
         if dipole >= 0 and d[_TILT] and n_hit >= 3:

@@ -27,28 +27,38 @@ def balance1(total: float, section: Any, ring: Any, first: Any) -> None:
         section[:] = 0.0
         ring[:] = 0.0
         return
-    amount, nearest = 0.0, 0
-    for s in range(len(section)):
-        if section[s] > 0.0:
-            amount += section[s]
-        if section[s] > section[nearest]:
-            nearest = s
+    amount = _positive1(section)
     if amount <= 0.0:
-        section[nearest] = amount = total
+        section[_nearest1(section)] = amount = total
     scale = total / amount
     for s in range(len(section)):
         section[s] = max(section[s] * scale, 0.0)
-        amount, nearest = 0.0, first[s]
-        for g in range(first[s], first[s + 1]):
-            if ring[g] > 0.0:
-                amount += ring[g]
-            if ring[g] > ring[nearest]:
-                nearest = g
+        own = ring[first[s] : first[s + 1]]
+        amount = _positive1(own)
         if amount <= 0.0:
-            ring[nearest] = amount = 1.0
+            own[_nearest1(own)] = amount = 1.0
         share = section[s] / amount
-        for g in range(first[s], first[s + 1]):
-            ring[g] = max(ring[g] * share, 0.0)
+        for g in range(len(own)):
+            own[g] = max(own[g] * share, 0.0)
+
+
+@kernel
+def _positive1(values: Any) -> float:
+    """Sum what is positive."""
+    amount = 0.0
+    for k in range(len(values)):
+        amount += max(values[k], 0.0)
+    return amount
+
+
+@kernel
+def _nearest1(values: Any) -> int:
+    """Return the place of the largest value."""
+    nearest = 0
+    for k in range(1, len(values)):
+        if values[k] > values[nearest]:
+            nearest = k
+    return nearest
 
 
 @kernel

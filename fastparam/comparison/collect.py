@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.comparison.points import Point
+from fastparam.comparison.points import Point, find_points
 from fastparam.comparison.voxels import VoxelSample, concatenate_voxels
 from fastparam.errors import UsageError
 from fastparam.geometry.voxels import VoxelBinning, voxels_of
+from fastparam.hits.voxelise import voxelise
 from fastparam.particles import Particles
 
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
+    from fastparam.hits.batches import Batch
 
-__all__ = ["VoxelCollector", "group_binnings"]
+__all__ = ["ReferenceVoxels", "VoxelCollector", "group_binnings", "voxels_of_batch"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,3 +71,40 @@ class VoxelCollector:
     def samples(self) -> dict[str, VoxelSample]:
         """Return what was collected per particle and slice."""
         return {group: concatenate_voxels(parts) for group, parts in self._parts.items() if parts}
+
+
+class ReferenceVoxels:
+    """Voxels of the reference, and collectors of the same points and voxels for candidates.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    slices : sequence of (low, high), or None
+        Ranges of eta that are compared apart.
+
+    Attributes
+    ----------
+    samples : dict of str to VoxelSample
+        Per particle and slice, `Point.group`; empty until the reference was read.
+    """
+
+    def __init__(self, geometry: Geometry, slices: Sequence[tuple[float, float]] | None) -> None:
+        self._geometry, self._slices = geometry, slices
+        self._points: tuple[Point, ...] = ()
+        self._binnings: dict[str, VoxelBinning] = {}
+        self.samples: dict[str, VoxelSample] = {}
+
+    def start(self, particles: Particles) -> VoxelCollector:
+        """Find the points of the reference and begin."""
+        self._points, _ = find_points(particles, self._slices)
+        self._binnings = group_binnings(self._geometry, self._points)
+        return VoxelCollector(self._points, self._binnings)
+
+    def collector(self) -> VoxelCollector | None:
+        """Begin with a candidate; None without voxels of the reference."""
+        return VoxelCollector(self._points, self._binnings) if self.samples else None
+
+
+def voxels_of_batch(geometry: Geometry, batch: Batch, binning: VoxelBinning) -> Floats:
+    """Return the voxels of a batch of hits, shape (n, n_voxels), in MeV."""
+    return voxelise(geometry, batch.particles, batch.hits, binning)[0]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fastparam.comparison.candidates import naming
 from fastparam.comparison.comparison import Candidate, Comparison
 from fastparam.comparison.extras import timing_metrics
 from fastparam.comparison.judge_voxels import judge_voxels
@@ -24,7 +25,7 @@ from fastparam.comparison.points import MIN_SHOWERS, Point, copies_of, find_poin
 from fastparam.comparison.pooled import SEARCHED, threshold_of
 from fastparam.comparison.spectra import require_same_spectra
 from fastparam.comparison.verdict import Limit
-from fastparam.comparison.voxel_files import VoxelShowers, is_voxel_file, read_voxel_file, regions_of
+from fastparam.comparison.voxel_files import VoxelShowers, is_voxel_file, read_voxel_file, regions_of, stated_regions
 from fastparam.comparison.voxel_point import VoxelLayout, VoxelPoint
 from fastparam.comparison.voxels import VoxelBuilder, VoxelSample
 from fastparam.errors import InputError, UsageError
@@ -35,6 +36,7 @@ from fastparam.particles import Particles
 if TYPE_CHECKING:
     from fastparam.comparison.compare import Progress
     from fastparam.geometry.detector import Geometry
+    from fastparam.geometry.schema import BinningRegion
 
 __all__ = ["compare_voxel_samples", "compare_voxels"]
 
@@ -55,20 +57,7 @@ def compare_voxels(
     progress: Progress,
 ) -> Comparison:
     """Compare files of voxels and generators with a file of voxels; parameters as for `compare.compare`."""
-    detector: Geometry | None = None
-    if geometry is None:
-        detector = next((g for g in (getattr(c, "geometry", None) for c in candidates.values()) if g is not None), None)
-        if detector is None:
-            raise UsageError(
-                f"{reference}: the voxels of this file are not known; give the XML of their binning or a geometry.yaml"
-                " (--geometry)"
-            )
-    elif isinstance(geometry, str | Path) and Path(geometry).suffix == ".xml":
-        detector = None
-    else:
-        detector = load_geometry(geometry) if isinstance(geometry, str | Path) else geometry
-    regions = regions_of(Path(str(geometry)) if detector is None else detector)
-
+    regions, detector = _voxels_of(reference, candidates, geometry)
     full = read_voxel_file(reference, regions, rows=rows, progress=partial(progress, f"read {reference.name}"))
     points, _ = find_points(full.particles)
     copies = copies_of(len(full.particles)) if repeat is None else repeat
@@ -90,7 +79,8 @@ def compare_voxels(
             about[name] = ("file of showers", None)
         elif hasattr(thing, "generate"):
             particles = _particles(full, detector or thing.geometry)
-            sample, ms = _generate(thing, particles, full.sample, seed, copies, partial(progress, f"sample {name}"))
+            with naming(name, thing):
+                sample, ms = _generate(thing, particles, full.sample, seed, copies, partial(progress, f"sample {name}"))
             samples[name] = sample, particles.take(np.tile(np.arange(len(particles)), copies))
             about[name] = (f"generator: {type(thing).__name__}", ms)
             if not quick:
@@ -111,7 +101,7 @@ def compare_voxels(
         quick=quick,
         seed=seed,
         reference_name=reference.name,
-        detector=Path(str(geometry)).stem if detector is None else detector.name,
+        detector=Path(str(geometry or reference)).stem if detector is None else detector.name,
         about=about,
         provenance={"rows": rows}
         | (
@@ -123,6 +113,28 @@ def compare_voxels(
         progress=progress,
     )
     return replace(found, metrics=found.metrics + tuple(timed))
+
+
+def _voxels_of(
+    reference: Path, candidates: Mapping[str, Any], geometry: str | Path | Geometry | None
+) -> tuple[list[BinningRegion], Geometry | None]:
+    """Return the voxels of a reference and its detector: as given, as the file states, or of the first candidate."""
+    if isinstance(geometry, str | Path) and Path(geometry).suffix == ".xml":
+        return regions_of(Path(geometry)), None
+    if geometry is not None:
+        given = load_geometry(geometry) if isinstance(geometry, str | Path) else geometry
+        return regions_of(given), given
+    regions, own = stated_regions(reference)
+    known = (g for g in (own, *(getattr(c, "geometry", None) for c in candidates.values())) if g is not None)
+    detector = next(known, None)
+    if not regions:
+        if detector is None:
+            raise UsageError(
+                f"{reference}: the voxels of this file are not known; give the XML of their binning or a geometry.yaml"
+                " (--geometry)"
+            )
+        regions = regions_of(detector)
+    return regions, detector
 
 
 def compare_voxel_samples(

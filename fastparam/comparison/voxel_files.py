@@ -5,6 +5,7 @@ The formats are read by `showers.calochallenge` and `showers.fastcalogan`, block
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam.comparison.voxels import VoxelBuilder, VoxelSample
-from fastparam.errors import InputError
+from fastparam.errors import FastparamWarning, InputError
 from fastparam.geometry.binning_xml import read_binning_xml
+from fastparam.geometry.load import parse_geometry
 from fastparam.geometry.schema import BinningRegion
 from fastparam.geometry.voxels import VoxelBinning, default_voxels
 from fastparam.particles import Particles
 from fastparam.showers.calochallenge import read_calochallenge
-from fastparam.showers.fastcalogan import n_columns, read_fastcalogan, voxel_order
+from fastparam.showers.fastcalogan import companions, n_columns, read_fastcalogan, voxel_order
 from fastparam.showers.voxelfile import VoxelFile
 
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
 
-__all__ = ["VoxelShowers", "is_voxel_file", "read_voxel_file", "regions_of"]
+__all__ = ["VoxelShowers", "is_voxel_file", "read_voxel_file", "regions_of", "stated_regions"]
 
 Floats = npt.NDArray[np.float64]
 Rows = Literal["all", "even", "odd"]
@@ -87,12 +89,27 @@ def regions_of(binning: Path | Geometry) -> list[BinningRegion]:
     regions = list(binning.config.binning or ())
     if regions:
         return regions
-    default = default_voxels(binning)
+    return [_region(default_voxels(binning))]
+
+
+def stated_regions(path: Path) -> tuple[list[BinningRegion], Geometry | None]:
+    """Return the voxels that a file, or the XML beside it, states, and its detector; neither where it states none."""
+    if path.suffix == ".csv":
+        xml = companions(path)[0]
+        return (regions_of(xml) if xml.is_file() else []), None
+    if path.suffix not in _HDF5 or not path.is_file():
+        return [], None
+    file = read_calochallenge(path)
+    detector = parse_geometry(file.geometry, path) if file.geometry is not None else None
+    return ([] if file.binning is None else [_region(file.binning)]), detector
+
+
+def _region(binning: VoxelBinning) -> BinningRegion:
     layers = [
         {"id": i, "r_edges": list(edges), "n_bin_alpha": n}
-        for i, edges, n in zip(default.layer_ids, default.r_edges, default.n_alpha, strict=True)
+        for i, edges, n in zip(binning.layer_ids, binning.r_edges, binning.n_alpha, strict=True)
     ]
-    return [BinningRegion.model_validate({"layers": layers})]
+    return BinningRegion.model_validate({"layers": layers})
 
 
 def read_voxel_file(
@@ -129,6 +146,11 @@ def read_voxel_file(
     InputError
         If there is no such file, it lacks what the format demands, no region has as many voxels, or voxels are no
         numbers.
+
+    Warns
+    -----
+    FastparamWarning
+        If voxels are negative.
     """
     files = _files(path)
     binning, region = _fitting(path, _counts(files), regions)
@@ -161,7 +183,9 @@ def read_voxel_file(
     sample = builder.finish()
     notes = [f"{f.path.name}: {len(f)} showers of {f.n_voxels} voxels; {' '.join(f.notes)}" for f in opened]
     if negative:
-        notes.append(f"{path.name}: {negative} voxels of negative energy count as empty")
+        text = f"{path.name}: {negative} voxels of negative energy count as empty"
+        warnings.warn(text, FastparamWarning, stacklevel=2)
+        notes.append(text)
     mean = sample.per_voxel() / max(len(sample), 1)
     if path.suffix in _HDF5 and voxel_order(binning, mean) == "v2":
         notes.append(f"{path.name}: its mean shower is flat along r, not alpha: is the order of its voxels right?")

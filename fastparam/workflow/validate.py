@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.comparison.compare import compare_summaries, simulate
+from fastparam.comparison.compare import compare_summaries
 from fastparam.comparison.comparison import Comparison
 from fastparam.comparison.page import Section
 from fastparam.comparison.sample import depth_groups
+from fastparam.comparison.simulate import simulate
 from fastparam.errors import FitError, OutOfDomainError
 from fastparam.fit import longitudinal
 from fastparam.fit.profiles import Profiles

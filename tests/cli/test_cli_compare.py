@@ -43,6 +43,22 @@ def test_a_tune_is_a_candidate_and_no_file_of_voxels(folder, capsys):
     assert "toy.tune.h5  photon" in capsys.readouterr().out
 
 
+def test_files_that_state_their_voxels_are_compared_without_a_geometry(folder, capsys):
+    for out in ("full.h5", "full.csv"):
+        assert main(["sample", str(folder / "toy.root") + f"?geometry={folder / 'geometry.yaml'}",
+                     "-o", str(folder / out)]) == 0  # fmt: skip
+        assert main(["compare", str(folder / out), str(folder / out), "-o", str(folder / f"of_{out}"), "--quick"]) == 0
+    assert "full.csv  photon  visible_mean: pass" in capsys.readouterr().out
+
+
+def test_an_error_of_a_candidate_names_it_and_its_detector(folder, capsys):
+    arguments = ["compare", str(folder / "toy.root"), "siw", "-o", str(folder / "never"), "--quick"]
+    assert main([*arguments, "--geometry", str(folder / "geometry.yaml")]) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert "error: candidate 'siw', made for siw: particle 0 " in err
+    assert not (folder / "never").exists()
+
+
 def test_json_prints_one_document_and_nothing_else(folder, capsys):
     assert run(folder, "--json", out="for_json") == 0
     document = json.loads(capsys.readouterr().out)

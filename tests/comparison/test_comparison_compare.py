@@ -8,8 +8,10 @@ import pytest
 import toys
 from comparison_toys import LAW, ToyDetector, scaled, shuffled_layers, swapped
 
-from fastparam.comparison.compare import _name, compare, compare_summaries, simulate
+from fastparam.comparison.candidates import names_of
+from fastparam.comparison.compare import compare, compare_summaries
 from fastparam.comparison.comparison import Comparison
+from fastparam.comparison.simulate import simulate
 from fastparam.comparison.verdict import Limit
 from fastparam.errors import InputError, UsageError
 from fastparam.particles import Particles
@@ -271,7 +273,6 @@ class TestGenerators:
 
 
 def test_generators_are_named_without_folders_and_options() -> None:
-    assert _name("replay:/data/photons.root?geometry=/data/geometry.yaml&rows=even") == "replay:photons.root"
-    assert _name("gflash:lar_accordion") == "gflash:lar_accordion"
-    assert _name("/data/gan.onnx") == "gan.onnx"
-    assert _name("lar_accordion") == "lar_accordion"
+    replay = "replay:/data/photons.root?geometry=/data/geometry.yaml&rows=even"
+    given = [replay, "gflash:lar_accordion", "/data/gan.onnx", "lar_accordion"]
+    assert names_of(given) == ["replay:photons.root", "gflash:lar_accordion", "gan.onnx", "lar_accordion"]

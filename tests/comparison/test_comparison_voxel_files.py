@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastparam.comparison.voxel_files import read_voxel_file, regions_of
-from fastparam.errors import InputError
+from fastparam.errors import FastparamWarning, InputError
 from fastparam.geometry.voxels import VoxelBinning
 from fastparam.showers.fastcalogan import from_v2
 
@@ -144,7 +144,8 @@ def test_the_energy_in_a_name_of_fastcalogan_is_a_momentum(tmp_path: Path, regio
 def test_negative_voxels_count_as_empty_and_are_said(tmp_path: Path, regions: list) -> None:
     voxels = showers()
     voxels[3, :2] = -0.1
-    found = read_voxel_file(write_hdf5(tmp_path / "a.hdf5", voxels), regions)
+    with pytest.warns(FastparamWarning, match="2 voxels of negative energy count as empty"):
+        found = read_voxel_file(write_hdf5(tmp_path / "a.hdf5", voxels), regions)
     assert any("2 voxels of negative energy" in note for note in found.notes)
     assert (found.sample.dense()[3, :2] == 0).all()
 

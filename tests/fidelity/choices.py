@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastparam.comparison.compare import simulate
+from fastparam.comparison.simulate import simulate
 from fastparam.fit import layer_factors, longitudinal
 from fastparam.generate import TunedGenerator
 from fastparam.geometry.detector import Geometry

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import ks_2samp, kstwobign
 
-from fastparam.comparison.compare import simulate
 from fastparam.comparison.observables import by_name
 from fastparam.comparison.sample import Layout, Sample, depth_groups
+from fastparam.comparison.simulate import simulate
 from fastparam.comparison.statistics import (
     bootstrap_weights,
     correlations,

@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from fastparam.comparison.compare import simulate
 from fastparam.comparison.sample import depth_groups
+from fastparam.comparison.simulate import simulate
 from fastparam.fit import layer_factors, longitudinal, radial
 from fastparam.fit.profiles import Profiles
 from fastparam.generate import TunedGenerator

@@ -107,7 +107,10 @@ def _print(result: TuneResult, target: Path, html: Path, console: Console) -> No
 
     tune_ = result.generator.tune
     for part in tune_.slices:
-        bad = f"; NOT TRUSTED: {', '.join(part.failed)}" if part.failed else ""
+        fitted = [name for name in part.failed if name in part.components]
+        missing = [name for name in part.failed if name not in part.components]
+        bad = f"; NOT TRUSTED: {', '.join(fitted)}" if fitted else ""
+        bad += f"; not fitted, too few showers or hits (see the report): {', '.join(missing)}" if missing else ""
         console.print(f"{slice_title(part)}: {part.n_showers} training showers, {len(part.components)} components{bad}")
     if result.comparison is None:
         console.print("validation: no showers were left to judge")

@@ -221,7 +221,7 @@ def fit_slice(
         steps.append(lambda: {"start": hadron_start.fit(geometry, energy, showers.layer_energy, points)})
     if pdg in ELECTROMAGNETIC:
         shared = electrons.components.get("longitudinal") if electrons is not None and pdg == 22 else None
-        steps.append(lambda: _classical(geometry, flat, recipe, points, pdg, tables, shared, before))
+        steps.append(lambda: _classical(geometry, flat, recipe, points, pdg, tables, shared, before, failed))
     for step in steps:
         try:
             components |= step()
@@ -277,11 +277,23 @@ def _classical(
     tables: dict[str, Tables],
     electrons: Fit | None,
     before: Mapping[str, Fit],
+    failed: dict[str, str],
 ) -> dict[str, Fit]:
-    """Fit gamma profiles and all that stands on them; puts what is no law into `tables`."""
+    """Fit gamma profiles and all that stands on them.
+
+    Puts what is no law into `tables`, and into `failed` the corrections that the hits do not support: the classical
+    form can be sampled without them.
+    """
     energy = showers.particles.energy
     profiles = profiles_of(geometry, showers)
     components: dict[str, Fit] = {}
+
+    def correct(name: str, fit: Callable[[], Fit]) -> None:
+        try:
+            components[name] = fit()
+        except FitError as error:
+            failed[name] = str(error)
+
     components["longitudinal"], single = longitudinal.shower_fits(
         profiles, points, law=recipe.longitudinal_law, start=before.get("longitudinal")
     )
@@ -299,24 +311,27 @@ def _classical(
     if "warp" in recipe.corrections:
         deposits = spots.evaluate(components["spots"], energy)
         main = sampled.of_medium(components["layers"].settings["main"])
-        components["warp"] = warp.fit(main, shapes.theta, deposits)
+        correct("warp", lambda: warp.fit(main, shapes.theta, deposits))
     if "layers" in recipe.corrections:
         media, cell_layer = components["layers"], showers.binning.cell_layer
-        components["layer_factors"] = layer_factors.fit(
-            showers.layer_energy,
-            layer_factors.expected_energy(sampled, shapes.theta, media, components.get("warp"), cell_layer),
-            layer_factors.reference(profiles, single.theta, media, cell_layer),
-            points,
-            geometry.layer_ids,
+        correct(
+            "layer_factors",
+            lambda: layer_factors.fit(
+                showers.layer_energy,
+                layer_factors.expected_energy(sampled, shapes.theta, media, components.get("warp"), cell_layer),
+                layer_factors.reference(profiles, single.theta, media, cell_layer),
+                points,
+                geometry.layer_ids,
+            ),
         )
     radii = radial_data(geometry, showers, single, profiles.depths)
     components["radial"] = radial.fit(radii, recipe.radial_law, start=before.get("radial"))
     if "radial" in recipe.corrections:
-        components["radial_warp"] = radial_warp.fit(radii, components["radial"])
+        correct("radial_warp", lambda: radial_warp.fit(radii, components["radial"]))
     if "spots" in recipe.corrections:
-        components["spot_groups"] = spot_groups.fit(radial.cells(radii), components["spots"])
+        correct("spot_groups", lambda: spot_groups.fit(radial.cells(radii), components["spots"]))
     if "spectrum" in recipe.corrections:
-        components["spot_spectrum"] = spot_spectrum.fit(radii)
+        correct("spot_spectrum", lambda: spot_spectrum.fit(radii))
     return components
 
 

@@ -12,12 +12,13 @@ import toys
 
 from fastparam.errors import FastparamWarning, FitError, InputError
 from fastparam.fit import response
+from fastparam.generate.tuned import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 from fastparam.particles import Particles
 from fastparam.summary import Summary, choose_binning, summarise_hits
 from fastparam.tunes import load_recipe
-from fastparam.tunes.fitting import MIN_SHOWERS, check_shower_maximum, fit_slice, fit_tune
+from fastparam.tunes.fitting import MIN_SHOWERS, SAMPLED_BY_GFLASH, check_shower_maximum, fit_slice, fit_tune
 from fastparam.tunes.slices import eta_slices
 
 
@@ -124,6 +125,21 @@ def test_energies_in_a_wrong_unit_are_told_by_the_depth_of_the_showers(
         message = rf"{sign}\d\.\d X0 from ln\(E/Ec\), as if their energies were {factor} times what was read"
         with pytest.raises(InputError, match=message):
             check_shower_maximum(geometry, summarised(geometry, particles, declared=declared))
+
+
+def test_corrections_that_few_showers_do_not_support_are_left_out_of_a_tune_that_samples(tmp_path: Path) -> None:
+    """12 showers per energy: no bin in energy and age has the 20 that unequal spots need."""
+    geometry = geometry_of(tmp_path, toys.PLANAR)
+    primaries = toys.gun(geometry, energies=(2000.0, 8000.0, 32_000.0), n=12, seed=4)
+    tune = fit_tune(geometry, summarised(geometry, primaries), load_recipe("gflash"), slices=None)
+    (part,) = tune.slices
+    assert part.failed["spot_spectrum"].startswith("spot_spectrum: no bin")
+    assert "spot_spectrum" not in part.components
+    assert set(SAMPLED_BY_GFLASH) <= set(part.components)
+    showers = TunedGenerator(tune).generate(primaries, seed=1)
+    trained = toys.shower_batch(geometry, primaries, seed=1, n_spots=150)
+    # 12 showers of 32 GeV, with 1.8 % and leakage, hold three quarters of the energy: 0.6 % on either side.
+    assert showers.visible.sum() == pytest.approx(trained.e.sum(), rel=0.03)
 
 
 def test_a_maximum_behind_a_short_detector_is_no_contradiction(tmp_path: Path) -> None:

@@ -85,6 +85,9 @@ class LwtnnNetwork:
                 " lwtnn's converters write"
             ) from error
 
+    def __repr__(self) -> str:
+        return f"<lwtnn network {self.path.name}, inputs {self.inputs}, outputs {', '.join(self.outputs)}>"
+
     def __call__(self, values: Mapping[str, Floats], output: str) -> Floats:
         """Return an output, shape (n, columns), of inputs by name, each of shape (n, columns)."""
         scaled = [(values[name] + offset) * scale for name, offset, scale in self._inputs]

@@ -63,6 +63,12 @@ class Latent(_Model):
     low: Number = 0.0
     high: Number = 1.0
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Latent:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
     @property
     def columns(self) -> int:
         """Number of columns."""
@@ -87,12 +93,18 @@ class LogEnergy(_Model):
     momentum: bool = False
     columns: ClassVar[int] = 1
 
+    @model_validator(mode="after")
+    def _ordered(self) -> LogEnergy:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} MeV is not below high {self.high:g} MeV")
+        return self
+
 
 class OneHot(_Model):
     """One column per particle code: 1 in that of the particle (or its antiparticle), else 0."""
 
     quantity: Literal["one_hot"]
-    pdg: list[int]
+    pdg: Annotated[list[int], Field(min_length=1)]
 
     @property
     def columns(self) -> int:
@@ -214,11 +226,17 @@ def load_description(path: Path) -> Description:
 
 
 def _problem(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"] if part not in _TAGS) or "file"
+    # Within `inputs` the place holds the quantity as well as its key.
+    loc = item["loc"]
+    parts = [part for part in loc if part not in _TAGS] if loc and loc[0] == "inputs" else loc
+    where = f"{'.'.join(str(part) for part in parts)}: " if parts else ""
     if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key{near(str(item['loc'][-1]), _KEYS)}"
+        return f"{where}unknown key{near(str(loc[-1]), _KEYS)}"
+    if item["type"] == "union_tag_invalid":
+        found = str(item["ctx"]["tag"])
+        return f"{where}unknown quantity '{found}'{near(found, _TAGS)}; expected one of {', '.join(_TAGS)}"
     text = item["msg"].removeprefix("Value error, ")
-    return f"{where}: {text[0].lower()}{text[1:]}"
+    return f"{where}{text[0].lower()}{text[1:]}"
 
 
 _TAGS = ("latent", "energy", "log_energy", "one_hot", "abs_eta", "phi_modulo", "constant")

@@ -71,6 +71,9 @@ class OnnxNetwork:
         # A network exported for one shower at a time has to be asked for one at a time.
         self._single = any(shape and shape[0] == 1 for shape in self._shapes.values())
 
+    def __repr__(self) -> str:
+        return f"<ONNX network {self.path.name}, inputs {self.inputs}, outputs {', '.join(self.outputs)}>"
+
     def __call__(self, values: Mapping[str, Floats], output: str) -> Floats:
         """Return an output, shape (n, columns), of inputs by name, each of shape (n, columns)."""
         n = len(next(iter(values.values())))

@@ -259,6 +259,20 @@ class TestDescription:
                 {"output": {"normalization": "energy"}},
                 r"output.normalization: unknown key \(did you mean 'normalisation'",
             ),
+            (
+                {"inputs": {"Noise": [{"quantity": "latents"}], "mycond": [networks.ENERGY]}},
+                r"inputs.Noise.0: unknown quantity 'latents' \(did you mean 'latent'\?\); expected one of",
+            ),
+            (
+                {"inputs": {"Noise": [{"quantity": "log_energy", "low": 5, "high": 5}], "mycond": [networks.ENERGY]}},
+                "inputs.Noise.0: low 5 MeV is not below high 5 MeV",
+            ),
+            (
+                {"inputs": {"Noise": [{"quantity": "latent", "size": 2, "low": 1}], "mycond": [networks.ENERGY]}},
+                "inputs.Noise.0: low 1 is not below high 1",
+            ),
+            ({"domain": [{"pdg": 22, "energy": [2, 1]}]}, r"gan.yaml: domain.0.energy: found \[2.0, 1.0\]"),
+            ({"geometry": None, "binning": None}, "gan.yaml: expected geometry, binning or both"),
             ({"domain": []}, "domain: list should have at least 1 item"),
             ({"energies": "em"}, "energies: em needs visible_fraction"),
             ({"geometry": "siv"}, "did you mean 'siw'"),

@@ -47,6 +47,11 @@ def particle_name(pdg: int) -> str:
     return NAMES.get(int(pdg), f"pdg {int(pdg)}")
 
 
+def particle_label(pdg: int) -> str:
+    """Return the English name of a particle with its code, ``photon (22)``; the code alone without a name."""
+    return f"{NAMES[int(pdg)]} ({int(pdg)})" if int(pdg) in NAMES else particle_name(pdg)
+
+
 @dataclass(frozen=True)
 class Particles:
     """Primaries at the point where their line starts.

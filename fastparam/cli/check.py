@@ -52,9 +52,8 @@ def check(
 
 def _print(facts: dict[str, Any], console: Console) -> None:
     position = "radius" if facts["frame"] == "barrel" else "z"
-    console.print(
-        f"{facts['name']}: {facts['frame']}, {facts['n_layers']} active layers ({facts['path']})\n", soft_wrap=True
-    )
+    layers = "1 active layer" if facts["n_layers"] == 1 else f"{facts['n_layers']} active layers"
+    console.print(f"{facts['name']}: {facts['frame']}, {layers} ({facts['path']})\n", soft_wrap=True)
     console.print(f"Layers: {position} and thickness d; depth at the end of each, at normal incidence")
     console.print(_layer_table(facts["layers"]))
     console.print("\nMaterials")
@@ -103,10 +102,11 @@ def _material_table(materials: dict[str, dict[str, float]]) -> Any:
 def _point_table(points: list[Any]) -> Any:
     from fastparam.particles import particle_name
 
-    table = _table("particle", "showers", "kinetic energy / MeV", "eta")
+    barrel = any(point[4] is not None for point in points)
+    table = _table("particle", "showers", "kinetic energy / MeV", *(("eta",) if barrel else ()))
     for pdg, n, low, high, eta_low, eta_high in points:
-        eta = "" if eta_low is None else f"{eta_low:.3g} to {eta_high:.3g}"
-        table.add_row(particle_name(pdg), str(n), f"{low:.6g} to {high:.6g}", eta)
+        energy = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+        table.add_row(particle_name(pdg), str(n), energy, *((f"{eta_low:.3g} to {eta_high:.3g}",) if barrel else ()))
     return table
 
 

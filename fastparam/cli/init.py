@@ -54,7 +54,7 @@ samples:
     units: {energy: MeV, length: mm}
 
 # More, all optional:
-# recipe: gflash                                              # what to fit; a shipped recipe or a file
+# recipe: mosaic                                              # default hybrid; a shipped recipe or a file
 # slices: {eta: [[0.20, 0.25], [0.40, 0.45]]}                 # barrel: ranges tuned separately; default: those covered
 # modulation: {pitch: 2*pi/1024, layers: [1, 2, 3]}           # barrel: response periodic in phi
 # cells: {0: {x: 5, y: 5}}                                    # readout cells by layer id, {eta, phi} or {x, y}

@@ -31,7 +31,9 @@ def sample(
     phi: Annotated[float | None, typer.Option(help="Azimuth of the direction in rad; default 0.")] = None,
     position: Annotated[str, typer.Option(help="x,y,z in mm where the line starts; default 0,0,0.")] = "",
     direction: Annotated[str, typer.Option(help="x,y,z along the momentum.")] = "",
-    like: Annotated[Path | None, typer.Option(help="Sample the particles of this file of showers.")] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Sample the particles of this file of showers.")
+    ] = None,
     geometry: Annotated[str, typer.Option(help="Geometry of files that do not name theirs; default the tune's.")] = "",
     rows: Annotated[str, typer.Option(help="Rows of --like: all, even or odd.")] = "all",
     as_pdg: Annotated[int | None, typer.Option("--as-pdg", help="Sample as if particles were this one.")] = None,
@@ -109,14 +111,18 @@ def _gun(
     return Particles.gun(pdg=pdg, energy=energy, n=n, eta=eta, phi=phi or 0.0, position=start)
 
 
-def _like(path: Path, generator: Generator, geometry: str, rows: str) -> Particles:
+def _like(file: str, generator: Generator, geometry: str, rows: str) -> Particles:
     import numpy as np
 
-    from fastparam.generate.files import ShowerFile, particles_of_file
+    from fastparam.generate.files import OPTIONS, ShowerFile, particles_of_file
+    from fastparam.generate.registry import parse_source
     from fastparam.geometry.load import load_geometry
 
-    detector = load_geometry(geometry) if geometry else generator.geometry
-    chosen = particles_of_file(path, detector).take(_ROWS[rows])
+    source = parse_source(file)
+    options = source.only(*OPTIONS)
+    stated = geometry or options.get("geometry")
+    detector = load_geometry(stated) if stated else generator.geometry
+    chosen = particles_of_file(Path(source.path), detector, options).take(_ROWS[rows])
     # A file of showers knows its particles by their row.
     return chosen if isinstance(generator, ShowerFile) else chosen.with_index(np.arange(len(chosen)))
 
@@ -168,10 +174,11 @@ def _binning(generator: Generator, particles: Particles) -> VoxelBinning:
 
 def _provenance(generator: Generator, source: str, seed: int) -> dict[str, Any]:
     from fastparam import __version__
+    from fastparam.generate.registry import short_name
     from fastparam.generate.tuned import TunedGenerator
     from fastparam.tunes.file import tune_digest
 
-    found: dict[str, Any] = {"generator": Path(source).name, "seed": seed, "fastparam": __version__}
+    found: dict[str, Any] = {"generator": short_name(source), "seed": seed, "fastparam": __version__}
     if isinstance(generator, TunedGenerator):
         found |= {"tune_digest": tune_digest(generator.tune), "recipe": generator.tune.recipe.name}
     return found

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastparam.errors import OutOfDomainError
 from fastparam.geometry.frames import check_lines
-from fastparam.particles import Particles, particle_name
+from fastparam.particles import Particles, particle_label, particle_name
 from fastparam.tunes.tune import SliceTune, Tune
 
 __all__ = ["ENERGY_MARGIN", "ETA_MARGIN", "Plan", "describe", "plan"]
@@ -97,9 +97,9 @@ def _served_by(tune: Tune, pdg: int, number: int) -> int:
     for code in (pdg, -pdg):
         if code in tune.pdgs:
             return code
-    known = ", ".join(f"{particle_name(p)} ({p})" for p in tune.pdgs)
+    known = ", ".join(particle_label(p) for p in tune.pdgs)
     raise OutOfDomainError(
-        f"particle {number}: the tune has no {particle_name(pdg)} ({pdg}); it knows {known}."
+        f"particle {number}: the tune has no {particle_label(pdg)}; it knows {known}."
         " To use one of them all the same, say which with --as-pdg"
     )
 

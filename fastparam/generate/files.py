@@ -9,7 +9,9 @@ line as well; voxels go along any line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +29,7 @@ from fastparam.geometry.stand_in import voxels_only
 from fastparam.geometry.voxels import VoxelBinning, voxels_of
 from fastparam.hits.batches import iterate_file, layout_of, read_file_particles
 from fastparam.hits.hits import Hits
-from fastparam.hits.layout import SampleFile
+from fastparam.hits.layout import SHOWER_MARK, SampleFile
 from fastparam.hits.rootfile import RootFile
 from fastparam.particles import Particles, particle_name
 from fastparam.showers.calochallenge import read_calochallenge
@@ -180,18 +182,29 @@ def load_file(path: Path, options: dict[str, str] | None = None, *, geometry: Ge
     return _of_voxels(path, options, geometry)
 
 
-def particles_of_file(path: Path, geometry: Geometry) -> Particles:
-    """Return the particles of a file of showers, without reading showers; `index` is the row.
+def particles_of_file(path: Path, geometry: Geometry, options: dict[str, str] | None = None) -> Particles:
+    """Return the particles of a file of showers of any form, without reading showers; `index` is the row.
+
+    Parameters
+    ----------
+    path : Path
+    geometry : Geometry
+        Whose layouts files of hits may have; where particles go of whom the file does not say it.
+    options : dict, optional
+        As for `load_file`.
 
     Raises
     ------
     InputError
-        As `load_file`.
+        If the file is missing, broken, or does not say enough.
     """
     if path.suffix == ".parquet":
         return read_parquet_particles(path)
     if path.suffix in (".h5", ".hdf5", ".csv"):
-        return _of_voxels(path, {}, geometry).particles
+        stated = _Stated.of(path, options or {})
+        # Voxels of HDF5 are not read, so that any number of them will do.
+        file = read_calochallenge(path, particles_only=True) if path.suffix != ".csv" else stated.csv(path)
+        return _particles(file, geometry, stated.pdg, stated.eta)
     return read_file_particles(SampleFile(path, layout_of(path, geometry), 0), 0)
 
 
@@ -227,12 +240,17 @@ class _Rows:
 
 def _of_hits(path: Path, geometry: Geometry | None) -> ShowerFile:
     if path.suffix == ".parquet":
-        own = parse_geometry(parquet_document(path)["geometry"], path)
+        document = parquet_document(path)
+        _require_hits(path, document["form"] == "hits")
+        own = parse_geometry(document["geometry"], path)
 
         def of_parquet() -> Iterator[tuple[npt.NDArray[np.int64], Hits]]:
             return ((particles.index, hits) for particles, hits in read_parquet(path, own))
 
         return ShowerFile(path.name, own, read_parquet_particles(path), _Rows(of_parquet))
+    with RootFile(path) as file:
+        ours = json.loads(file.text(SHOWER_MARK) or "{}") if SHOWER_MARK in file.classes else {}
+    _require_hits(path, "written" not in ours)
     own = _geometry_of_root(path) or geometry or _nowhere(path)
 
     def of_root() -> Iterator[tuple[npt.NDArray[np.int64], Hits]]:
@@ -241,15 +259,38 @@ def _of_hits(path: Path, geometry: Geometry | None) -> ShowerFile:
     return ShowerFile(path.name, own, particles_of_file(path, own), _Rows(of_root))
 
 
+def _require_hits(path: Path, there: bool) -> None:
+    if not there:
+        raise InputError(
+            f"{path}: holds voxels or cells, no hits; expected a file written with --as hits, or voxels in .h5 or .csv"
+        )
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What a user said of a file of voxels."""
+
+    pdg: int | None
+    energy: float | None
+    eta: float | None
+    binning: VoxelBinning | None
+
+    @classmethod
+    def of(cls, path: Path, options: dict[str, str]) -> _Stated:
+        pdg = int(_number(path, options, "pdg") or 0) or None
+        eta = _number(path, options, "eta")
+        binning = _binning_of(Path(options["binning"]), pdg, eta) if "binning" in options else None
+        return cls(pdg, _number(path, options, "energy"), eta, binning)
+
+    def csv(self, path: Path) -> VoxelFile:
+        return read_fastcalogan(path, self.binning, pdg=self.pdg, energy=self.energy)
+
+
 def _of_voxels(path: Path, options: dict[str, str], geometry: Geometry | None) -> ShowerFile:
-    pdg = int(_number(path, options, "pdg") or 0) or None
-    eta = _number(path, options, "eta")
-    binning = _binning_of(Path(options["binning"]), pdg, eta) if "binning" in options else None
-    if path.suffix == ".csv":
-        file = read_fastcalogan(path, binning, pdg=pdg, energy=_number(path, options, "energy"))
-    else:
-        file = read_calochallenge(path)
-    binning = binning or file.binning
+    stated = _Stated.of(path, options)
+    pdg, eta = stated.pdg, stated.eta
+    file = stated.csv(path) if path.suffix == ".csv" else read_calochallenge(path)
+    binning = stated.binning or file.binning
     if file.geometry is not None and "geometry" not in options:
         geometry = parse_geometry(file.geometry, path)
     if binning is None:

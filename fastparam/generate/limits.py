@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastparam.errors import OutOfDomainError
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.frames import check_lines
-from fastparam.particles import Particles, particle_name
+from fastparam.particles import Particles, particle_label
 
 __all__ = ["Region", "check_regions", "describe_regions"]
 
@@ -88,9 +88,9 @@ def check_regions(
     start, count = f"particle {particles.index[row]}: ", f" ({int((found < 0).sum())} of {n} particles)"
     known = [region for region in regions if region.pdg is None or abs(region.pdg) == abs(int(pdg[row]))]
     if not of_kind[row]:
-        names = dict.fromkeys(f"{particle_name(r.pdg)} ({r.pdg})" for r in regions if r.pdg is not None)
+        names = dict.fromkeys(particle_label(r.pdg) for r in regions if r.pdg is not None)
         raise OutOfDomainError(
-            f"{start}{name} has no {particle_name(int(pdg[row]))} ({pdg[row]}); it knows {', '.join(names)}."
+            f"{start}{name} has no {particle_label(int(pdg[row]))}; it knows {', '.join(names)}."
             f" To use one of them all the same, say which with --as-pdg{count}"
         )
     if not of_eta[row]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastparam.errors import UsageError, near
+import h5py
+
+from fastparam.errors import InputError, UsageError, near
 from fastparam.generate.files import OPTIONS, SUFFIXES, load_file
 from fastparam.generate.network import SUFFIXES as NETWORKS
 from fastparam.generate.network import load_network
@@ -16,10 +18,11 @@ from fastparam.generate.stock import PREFIX, load_stock
 from fastparam.generate.tuned import TunedGenerator
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
+from fastparam.geometry.shipped import shipped_tunes
 from fastparam.showers.calochallenge import is_calochallenge
 from fastparam.tunes.file import load_tune
 
-__all__ = ["KINDS", "Kind", "load"]
+__all__ = ["KINDS", "Kind", "Source", "load", "parse_source", "short_name"]
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,29 @@ def _is_file(path: str) -> bool:
     return suffix in SUFFIXES and (suffix not in (".h5", ".hdf5") or is_calochallenge(Path(path)))
 
 
+def _foreign(path: Path) -> bool:
+    """Whether a file is none of ours: no HDF5, or without our mark. Of a damaged one `load_tune` says what is wrong."""
+    if not h5py.is_hdf5(path):
+        return True
+    try:
+        with h5py.File(path, "r") as file:
+            return "fastparam" not in file.attrs
+    except (OSError, RuntimeError):
+        return False
+
+
 def _tune(source: Source, as_pdg: int | None, geometry: Geometry | None) -> Generator:
     source.only()
-    return TunedGenerator(load_tune(Path(source.path)), as_pdg=as_pdg)
+    path = Path(source.path)
+    if not path.is_file() and source.path not in (shipped := shipped_tunes()):
+        names = [*shipped, *(p.name for p in path.parent.glob("*") if p.is_file())]
+        raise InputError(
+            f"{source.text}: no such file, and no shipped tune of that name{near(path.name, names)}; shipped:"
+            f" {', '.join(shipped)}. Expected {'; '.join(kind.what for kind in KINDS)}"
+        )
+    if path.is_file() and _foreign(path):
+        raise InputError(f"{source.text}: is not recognised; expected {'; '.join(kind.what for kind in KINDS)}")
+    return TunedGenerator(load_tune(path), as_pdg=as_pdg)
 
 
 #: Every kind, the first that recognises a name loads it.
@@ -128,13 +151,20 @@ def load(path: str | Path, *, as_pdg: int | None = None, geometry: Geometry | st
     UsageError, GeometryError
         For a name that is not complete, and a geometry that cannot be read.
     """
-    source = _parsed(str(path))
+    source = parse_source(str(path))
     detector = load_geometry(geometry) if isinstance(geometry, str | Path) else geometry
     kind = next(kind for kind in KINDS if kind.recognised(source))
     return kind.load(source, as_pdg, detector)
 
 
-def _parsed(text: str) -> Source:
+def parse_source(text: str) -> Source:
+    """Take apart what a user wrote.
+
+    Raises
+    ------
+    UsageError
+        If an option has no value.
+    """
     where, mark, rest = text.partition("?")
     if Path(text).exists():  # a file that really has a question mark in its name
         where, mark, rest = text, "", ""
@@ -146,3 +176,11 @@ def _parsed(text: str) -> Source:
         options[key] = value
     prefix, colon, path = where.partition(":")
     return Source(text, path if colon and prefix in ("replay", "gflash") else where, options)
+
+
+def short_name(text: str) -> str:
+    """Return what a user wrote with files named without their folders, as provenance and reports name generators."""
+    source = parse_source(text)
+    start = source.text.partition("?")[0].removesuffix(source.path)
+    options = "&".join(f"{key}={Path(value).name}" for key, value in source.options.items())
+    return f"{start}{Path(source.path).name}" + (f"?{options}" if options else "")

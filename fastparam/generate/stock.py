@@ -20,7 +20,7 @@ from fastparam.generate.placement import no_hits
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 from fastparam.hits.hits import Hits
-from fastparam.particles import Particles, particle_name
+from fastparam.particles import Particles, particle_label, particle_name
 from fastparam.showers.showers import Showers
 
 __all__ = ["CONVENTIONS", "PREFIX", "Convention", "StockGFlash", "load_stock"]
@@ -130,7 +130,7 @@ class StockGFlash:
             number = particles.index[row]
             names = ", ".join(particle_name(pdg) for pdg in known)
             raise OutOfDomainError(
-                f"particle {number}: {self.name} has no {particle_name(particles.pdg[row])} ({particles.pdg[row]});"
+                f"particle {number}: {self.name} has no {particle_label(particles.pdg[row])};"
                 f" expected {names}{' or positron' if known == (11,) else ', positron'}"
                 f" ({int(strange.sum())} of {len(particles)} particles)"
             )

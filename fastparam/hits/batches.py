@@ -20,7 +20,15 @@ from fastparam.hits.checks import ENOUGH, Notes, Verdict, check_values
 from fastparam.hits.columns import Columns
 from fastparam.hits.convert import Oddities, convert
 from fastparam.hits.hits import Hits
-from fastparam.hits.layout import SHOWER_FILE, SHOWER_MARK, Layout, SampleFile, sample_files, sample_layouts
+from fastparam.hits.layout import (
+    PRIMARIES_ONLY,
+    SHOWER_FILE,
+    SHOWER_MARK,
+    Layout,
+    SampleFile,
+    sample_files,
+    sample_layouts,
+)
 from fastparam.hits.primaries import particles
 from fastparam.hits.readers import open_reader, reader_of
 from fastparam.hits.rootfile import RootFile
@@ -150,10 +158,12 @@ def read_particles(geometry: Geometry) -> Particles:
 def read_file_particles(file: SampleFile, base: int) -> Particles:
     """Return the primaries of one file; `index` counts from `base`."""
     parts = [_no_particles()]
-    with open_reader(file.path, file.layout) as reader:
+    # Files of ours may hold voxels or cells in place of hits.
+    layout = PRIMARIES_ONLY if file.layout is SHOWER_FILE else file.layout
+    with open_reader(file.path, layout) as reader:
         for columns in reader.primaries(0, reader.n_rows):
             index = base + columns.first + np.arange(len(columns), dtype=np.int64)
-            parts.append(particles(columns, file.layout, str(file.path), index))
+            parts.append(particles(columns, layout, str(file.path), index))
     return Particles.concatenate(parts)
 
 
@@ -304,7 +314,10 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
                 yield item
         finally:
             # Closes the files, in the thread that has them open, also if the caller stops early.
-            thread.submit(_close, items).result()
+            try:
+                thread.submit(_close, items).result()
+            except RuntimeError:  # the interpreter exits while the caller still holds this: no thread starts any more
+                _close(items)
 
 
 def _close(items: Iterable[object]) -> None:

@@ -7,7 +7,7 @@ A `Layout` is one `samples` entry of a geometry.yaml reduced to what a reader ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from fastparam.errors import InputError, near
 if TYPE_CHECKING:
     from fastparam.geometry.detector import Geometry
 
-__all__ = ["SHOWER_FILE", "SHOWER_MARK", "Layout", "SampleFile", "sample_files", "sample_layouts"]
+__all__ = ["PRIMARIES_ONLY", "SHOWER_FILE", "SHOWER_MARK", "Layout", "SampleFile", "sample_files", "sample_layouts"]
 
 _VERTEX = ("vx", "vy", "vz")
 _MOMENTUM = ("px", "py", "pz")
@@ -76,6 +76,9 @@ SHOWER_FILE = Layout(
     branches={role: role for role in ("pdg", "energy", *_VERTEX, *_MOMENTUM)} | {role: f"hit_{role}" for role in _HIT},
     where="the layout that `fastparam sample` writes",
 )
+
+#: The same without hits: all that is read where only particles are wanted.
+PRIMARIES_ONLY = replace(SHOWER_FILE, branches={role: role for role in ("pdg", "energy", *_VERTEX, *_MOMENTUM)})
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,14 @@ def is_calochallenge(path: Path) -> bool:
         return False
 
 
-def read_calochallenge(path: Path) -> VoxelFile:
+def read_calochallenge(path: Path, *, particles_only: bool = False) -> VoxelFile:
     """Open a file of the layout.
+
+    Parameters
+    ----------
+    path : Path
+    particles_only : bool
+        Take files of cells, too: nothing but their particles is wanted.
 
     Raises
     ------
@@ -144,7 +150,7 @@ def read_calochallenge(path: Path) -> VoxelFile:
             texts = {name: _text(file, name) for name in ("binning", "geometry", "provenance", "cells")}
     except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); copy it again") from error
-    if texts["cells"]:
+    if texts["cells"] and not particles_only:
         raise InputError(f"{path}: holds cells around the impact, not voxels; expected a file written with --as voxels")
     if not (np.isfinite(energy) & (energy > 0)).all():
         row = int(np.flatnonzero(~(np.isfinite(energy) & (energy > 0)))[0])

@@ -150,9 +150,6 @@ def read_parquet_particles(path: Path) -> Particles:
 
 def read_parquet(path: Path, geometry: Geometry) -> Iterator[tuple[Particles, Hits]]:
     """Yield the showers of each row group of a file of hits. Raises as `parquet_document`."""
-    document = parquet_document(path)
-    if document["form"] != "hits":
-        raise InputError(f"{path}: holds no hits; expected a file written with --as hits")
     pa, parquet = _arrow()
     first = 0
     try:

@@ -18,6 +18,7 @@ from tuned_folder import Tuned, environment, fastparam
 
 from fastparam.cli import main
 from fastparam.generate import load
+from fastparam.generate.registry import short_name
 from fastparam.hits import iterate_file
 from fastparam.particles import Particles
 from fastparam.tunes import load_tune, save_tune, tune_digest
@@ -77,6 +78,32 @@ def test_the_file_says_where_it_comes_from(tuned: Tuned, tmp_path: Path) -> None
         provenance = json.loads(str(file["fastparam"]))
     assert provenance["tune_digest"] == tune_digest(load_tune(tuned.tune))
     assert (provenance["seed"], provenance["generator"]) == (5, "tiny_barrel.tune.h5")
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("/a/b/gan.onnx", "gan.onnx"),
+        ("gflash:/a/geometry.yaml", "gflash:geometry.yaml"),
+        ("replay:/a/b.root?geometry=/c/d.yaml&rows=odd", "replay:b.root?geometry=d.yaml&rows=odd"),
+        ("/a/b.hdf5?binning=/c/d.xml&eta=0.2", "b.hdf5?binning=d.xml&eta=0.2"),
+    ],
+)
+def test_provenance_names_generators_without_their_folders(text: str, short: str) -> None:
+    assert short_name(text) == short
+
+
+def test_what_no_generator_has_for_a_name_lists_what_there_is(tmp_path: Path, capsys) -> None:
+    (tmp_path / "points.h5").write_bytes(b"points")
+    for name, said in (
+        (
+            "lar_acordion",
+            "no such file, and no shipped tune of that name (did you mean 'lar_accordion'?); shipped: fehcal",
+        ),
+        (str(tmp_path / "points.h5"), "points.h5: is not recognised; expected stock GFlash, gflash:GEOMETRY; "),
+    ):
+        assert main(["sample", name, "-o", str(tmp_path / "a.root"), *GUN]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_a_planar_gun_has_a_position_and_a_direction(planar: Path, tmp_path: Path, capsys) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +109,24 @@ def test_a_reader_that_is_abandoned_leaves_no_thread_behind(three_files):
     assert threading.active_count() > before  # negative control: it does read ahead
     batches.close()
     assert threading.active_count() == before
+
+
+def test_a_reader_that_is_still_open_when_python_exits_closes_quietly():
+    program = """
+from fastparam.hits.batches import _ahead
+def items():
+    try:
+        yield from (1, 2, 3)
+    finally:
+        print("closed")
+ahead = _ahead(items())
+print("read", next(ahead))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "read 1\nclosed\n", "")
 
 
 def test_an_error_while_reading_ahead_reaches_the_caller(tmp_path):

@@ -175,6 +175,26 @@ class TestFilesAsGenerators:
             np.testing.assert_allclose(again.generate(again.particles, seed=1).voxels(), showers.voxels())
             assert again.domain[0]["pdg"] is None
 
+    @pytest.mark.parametrize(
+        "form",
+        [(".root", "voxels"), (".root", "cells"), (".h5", "cells"), (".parquet", "voxels"), (".parquet", "cells")],
+    )
+    def test_every_form_has_particles_and_says_which_showers_it_lacks(self, showers, tmp_path, form):
+        path = write(tmp_path / f"out{form[0]}", showers, form[1])
+        found = particles_of_file(path, showers.geometry)
+        assert np.array_equal(found.pdg, showers.particles.pdg)
+        np.testing.assert_allclose(found.direction, showers.particles.direction, atol=1e-12)
+        with pytest.raises(InputError, match=rf"out\{form[0]}: holds .*; expected a file written with --as "):
+            load(path)
+
+    def test_particles_of_voxels_that_nobody_described(self, tmp_path):
+        path = tmp_path / "cc.hdf5"
+        with h5py.File(path, "w") as file:
+            file["incident_energies"], file["showers"] = np.full((3, 1), 256.0), np.ones((3, 7))
+        found = particles_of_file(path, load_geometry("lar_accordion"), {"pdg": "211", "eta": "0.62"})
+        assert list(found.pdg) == [211, 211, 211]
+        assert found.eta == pytest.approx([0.62, 0.62, 0.62])
+
     @pytest.mark.parametrize("suffix", list(FORMATS))
     @pytest.mark.parametrize("kind", ["truncated", "garbage"])
     def test_broken_files_are_one_error_of_ours(self, showers, tmp_path, suffix, kind):

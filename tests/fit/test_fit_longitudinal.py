@@ -12,7 +12,7 @@ from fastparam.errors import FitError
 from fastparam.fit import longitudinal
 from fastparam.fit.longitudinal import ShowerFits
 from fastparam.fit.profiles import MIN_LN_ALPHA
-from fastparam.generate import gflash
+from fastparam.generate import gflash_kernels
 from fastparam.summary.points import energy_points
 
 N_TOYS = 30
@@ -135,7 +135,7 @@ def test_showers_that_would_have_no_maximum_are_drawn_again_and_the_law_is_still
 
 
 def test_the_population_ends_where_the_sampler_draws_again() -> None:
-    assert MIN_LN_ALPHA == gflash._MIN_LN_ALPHA
+    assert MIN_LN_ALPHA == gflash_kernels.MIN_LN_ALPHA
 
 
 def test_a_single_energy_has_laws_without_slope() -> None:

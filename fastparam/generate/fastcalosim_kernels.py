@@ -69,8 +69,8 @@ def _extra_hits(n_eff: float) -> float:
 def draw_numbers(seed: Any, index: Any, layer_energy: Any, ln_n: Any, spread: Any, counts: Any) -> None:
     """Draw how many hits every layer of every shower has, `counts` (n, L): none without energy, else 1 + Poisson.
 
-    layer_energy (n, L) is in MeV; ln_n (n, L, 2) holds offset and slope of ln n_eff in ln(layer energy), and spread (n,)
-    a factor on n_eff.
+    layer_energy (n, L) is in MeV; ln_n (n, L, 2) holds offset and slope of ln n_eff in ln(layer energy), spread (n,) a
+    factor on n_eff.
     """
     for i in prange(len(index)):
         state = stream(seed, index[i], _NUMBERS)

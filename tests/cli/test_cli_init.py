@@ -29,7 +29,7 @@ def test_what_the_template_shows_in_comments_is_valid_too(tmp_path):
         for line in TEMPLATE.splitlines()
     ]
     geometry = parse_geometry("\n".join(lines), tmp_path / "geometry.yaml")
-    assert geometry.config.recipe == "gflash"
+    assert geometry.config.recipe == "mosaic"
     assert geometry.config.binning is not None
     assert set(geometry.config.materials) == {"my_glue", "W"}
 

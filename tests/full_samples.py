@@ -8,7 +8,19 @@ from pathlib import Path
 from fastparam.geometry.detector import Geometry
 from fastparam.geometry.load import load_geometry
 
-__all__ = ["with_files"]
+__all__ = ["FILES", "with_files"]
+
+#: Electrons and photons of each detector.
+FILES = {
+    "lar_accordion": [
+        "photons_eta020.root",
+        "photons_eta040.root",
+        "photons_eta060.root",
+        "electrons_eta020.root",
+    ],
+    "siw": ["photons.root", "electrons.root"],
+    "pbwo4": ["photons.root", "electrons.root"],
+}
 
 
 def with_files(name: str, files: list[Path]) -> Geometry:

@@ -34,8 +34,7 @@ from fastparam.tunes.recipe import load_recipe
 from fastparam.tunes.slices import eta_slices, in_slice
 from fastparam.tunes.tune import SliceTune
 from tests.fidelity.gflash import LOWEST, REPEAT, SEED, Depth, Number, Sample, compare, pool, shapes
-from tests.fidelity.results import FILES
-from tests.full_samples import with_files
+from tests.full_samples import FILES, with_files
 
 Floats = npt.NDArray[np.float64]
 

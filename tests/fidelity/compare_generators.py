@@ -1,9 +1,10 @@
 """All generators in one report of `compare`: tuned on even rows, judged on odd rows, and the table of docs/results.md.
 
-    python -m tests.fidelity.compare_generators DATA DETECTOR -o FOLDER [--repeat 5]
+    python -m tests.fidelity.compare_generators DATA DETECTOR -o FOLDER [--repeat 5] [--write docs/results.md]
 
 DATA holds the full samples, DETECTOR is lar_accordion or siw. FOLDER keeps summary and tunes (a second run does only
-what is missing), the report and its JSON.
+what is missing), the report and its JSON. With --write, what is between <!-- DETECTOR --> and <!-- end --> in a page is
+replaced by the table.
 """
 
 from __future__ import annotations
@@ -74,6 +75,23 @@ def line(name: str, document: dict[str, Any], worst: str) -> str:
     return "| " + " | ".join([*cells, worst]) + " |"
 
 
+def floor_line(document: dict[str, Any], candidate: str) -> str:
+    """Return the row of full simulation against itself."""
+    cells = ["full simulation against itself", "-"]
+    own = {m["name"]: m for m in document["metrics"] if m["candidate"] == candidate}
+    for key in COLUMNS:
+        m = own.get(key)
+        if key == "separation":
+            cells.append("0")
+        elif m is None or m["floor"] is None or key == "ms_batch_100":
+            cells.append("-")
+        elif key in ("challenge_separation", "duplicates_training"):
+            cells.append(f"{m['floor']:.4f}")
+        else:
+            cells.append(f"{m['floor']:.3f} ± {m['floor_error']:.3f}")
+    return "| " + " | ".join([*cells, "-"]) + " |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -81,6 +99,7 @@ def main() -> None:
     parser.add_argument("-o", "--folder", type=Path, required=True)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     judging = options.data / options.detector / _JUDGING[options.detector]
@@ -97,13 +116,17 @@ def main() -> None:
     write_directory(options.folder / f"{options.detector}_report", found, force=True)
     document = json.loads(json.dumps(found.to_json()))
     print(f"compared in {time.perf_counter() - start:.0f} s\n")
-    print("| candidate | limits kept | " + " | ".join(COLUMNS.values()) + " | worst aspect (pull / limit) |")
-    print("|" + "---|" * (len(COLUMNS) + 3))
+    lines = ["| candidate | limits kept | " + " | ".join(COLUMNS.values()) + " | worst aspect (pull / limit) |"]
+    lines += ["|" + "---|" * (len(COLUMNS) + 3), floor_line(document, next(iter(candidates)))]
     for name in candidates:
         worst = worst_of(found, name)[0]
-        print(line(name, document, f"{worst.title} ({worst.score:.1f})"))
-    floor = {m["name"]: m for m in document["metrics"] if m["candidate"] == next(iter(candidates))}
-    print({key: (floor[key]["floor"], floor[key]["floor_error"]) for key in COLUMNS if key in floor})
+        lines.append(line(name, document, f"{worst.title} ({worst.score:.1f})"))
+    print("\n".join(lines))
+    if options.write is not None:
+        before, rest = options.write.read_text(encoding="utf-8").split(f"<!-- {options.detector} -->")
+        after = rest.split("<!-- end -->", 1)[1]
+        text = "\n".join([f"<!-- {options.detector} -->", "", *lines, "", "<!-- end -->"])
+        options.write.write_text(before + text + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

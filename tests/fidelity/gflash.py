@@ -41,8 +41,7 @@ from fastparam.tunes.tune import SliceTune, Tune
 from fastparam.workflow.corrections import QUANTITIES, correction_gains
 from fastparam.workflow.report import correction_cells
 from fastparam.workflow.validate import judged_showers
-from tests.fidelity.results import FILES
-from tests.full_samples import with_files
+from tests.full_samples import FILES, with_files
 
 Floats = npt.NDArray[np.float64]
 

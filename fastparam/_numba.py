@@ -1,8 +1,8 @@
 """The one place where numba's options are spelt.
 
 `kernel` compiles lazily and caches on disk. Numba's cache only notices edits in a function's own file; kernels here
-also call kernels of `fastparam.shapes` and `fastparam.random`, so the stamp that decides whether a cached
-compilation is still valid covers those files too.
+also call kernels of `fastparam.shapes` and `fastparam.random`, and see numbers of `fastparam.fit` (steps and sizes of
+its tables), so the stamp that decides whether a cached compilation is still valid covers those files too.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _PACKAGE = Path(__file__).parent
 
 @cache
 def _shared_stamp() -> tuple[tuple[str, int, int], ...]:
-    """Name, modification time and size of every file whose kernels are called from other files."""
-    shared = [_PACKAGE / "_numba.py", _PACKAGE / "random.py", *sorted((_PACKAGE / "shapes").glob("*.py"))]
+    """Name, modification time and size of every file whose kernels, or numbers, other files compile in."""
+    shared = [_PACKAGE / "_numba.py", _PACKAGE / "random.py"]
+    shared += [file for folder in ("shapes", "fit") for file in sorted((_PACKAGE / folder).glob("*.py"))]
     return tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in shared)
 
 

@@ -53,6 +53,9 @@ _ZONES_IN_CELLS = np.concatenate(
 #: harmonics from which a ring keeps its orientation: merging on a square grid shows there, the shower itself does not.
 _MIN_HITS, _GRID_RMS = 2000, 0.1
 
+#: Showers with two hits in a ring from which it is measured how they lie to each other.
+_MIN_SHOWERS = 20
+
 #: Layers from which those of one medium share their alpha tables.
 _MANY_LAYERS = 8
 
@@ -104,6 +107,9 @@ class RingHits:
         Mean ln energy (MeV) of rings, and ln of the mean number of hits in them.
     clumps : float64 array (P, G)
         Clumps per MeV; 0 where hits are independent.
+    pairs : float64 array (P, G)
+        Mean of cos 2(alpha_i - alpha_j) over pairs of hits of a shower (`shapes.azimuth_pairs`): below 0 where hits
+        keep apart, since they were merged in cells, above 0 where they lie together.
     r : float64 array (P, G, K)
         Quantiles of the radius in mm.
     ln_e : float64 array (P, G, K)
@@ -119,6 +125,7 @@ class RingHits:
     ln_energy: Floats
     ln_number: Floats
     clumps: Floats
+    pairs: Floats
     r: Floats
     ln_e: Floats
     depth: Floats
@@ -131,6 +138,7 @@ class RingHits:
             "hits_ln_energy": self.ln_energy.astype(np.float16),
             "hits_ln_number": self.ln_number.astype(np.float16),
             "hits_clumps": self.clumps.astype(np.float32),
+            "hits_pairs": self.pairs.astype(np.float16),
             "hits_r": self.r.astype(np.float16),
             "hits_ln_e": self.ln_e.astype(np.float16),
             "hits_depth": np.round(255.0 * self.depth).astype(np.uint8),
@@ -147,6 +155,8 @@ class RingHits:
         """Build from tables that hold what `to_arrays` returned."""
         names = ("ln_energy", "ln_number", "clumps", "r", "ln_e", "depth")
         values: dict[str, Any] = {name: tables[f"hits_{name}"].astype(np.float64) for name in names}
+        # Tunes of a format below 4 have none.
+        values["pairs"] = tables.arrays.get("hits_pairs", np.zeros_like(values["clumps"])).astype(np.float64)
         values["depth"] /= 255.0
         azimuth = AlphaTables(
             tables["zone_first"], tables["zone_edges"], tables["zone_alpha"].astype(np.float64) / 65535.0,
@@ -224,7 +234,15 @@ def fit(rings: Rings, showers: Summary, features: RingFeatures, points: EnergyPo
                 out_depth[missing, g] = np.linspace(rings.section_from[s], rings.section_to[s], N_DEPTHS)
     ln_energy, ln_number = _numbers(features, points)
     return RingHits(
-        ln_energy, ln_number, _clumps(features, points), out_r, out_e, out_depth, azimuth, azimuth.structured(rings)
+        ln_energy,
+        ln_number,
+        _clumps(features, points),
+        _pairs(features, points),
+        out_r,
+        out_e,
+        out_depth,
+        azimuth,
+        azimuth.structured(rings),
     )
 
 
@@ -314,6 +332,27 @@ def _numbers(features: RingFeatures, points: EnergyPoints) -> tuple[Floats, Floa
     return x, y
 
 
+def _pairs(features: RingFeatures, points: EnergyPoints) -> Floats:
+    """Mean cos 2(alpha_i - alpha_j) of pairs of hits, relative to the mean shower, shape (P, G); 0 if none is seen."""
+    n_rings = features.energy.shape[1]
+    found = np.zeros((len(points), n_rings))
+    for p in range(len(points)):
+        rows = points.point == p
+        for g in range(n_rings):
+            own = np.flatnonzero(rows & (features.hits[:, g] >= 2))
+            if len(own) < _MIN_SHOWERS:
+                continue
+            n = features.hits[own, g]
+            q1, q2 = features.q1[own, g], features.q2[own, g]
+            q1, q2 = q1 - n @ q1 / n.sum(), q2 - n @ q2 / n.sum()
+            both, pairs = (n * q1) ** 2 + (n * q2) ** 2 - n, n * (n - 1.0)
+            kappa = float(both.sum() / pairs.sum())
+            error = float(np.sqrt(((both - kappa * pairs) ** 2).sum()) / pairs.sum())
+            if abs(kappa) > 2.0 * error:
+                found[p, g] = np.clip(kappa, -1.0, 1.0)
+    return found
+
+
 def _clumps(features: RingFeatures, points: EnergyPoints) -> Floats:
     """Clumps per MeV of ring energy, shape (P, G); 0 where hits are as good as independent."""
     n_rings = features.energy.shape[1]
@@ -322,7 +361,7 @@ def _clumps(features: RingFeatures, points: EnergyPoints) -> Floats:
         rows = points.point == p
         for g in range(n_rings):
             own = np.flatnonzero(rows & (features.hits[:, g] >= 2))
-            if len(own) < 20:
+            if len(own) < _MIN_SHOWERS:
                 continue
             energy = features.energy[own, g]
             weight = energy / energy.sum()

@@ -4,7 +4,7 @@ For every shower
 
 1. its rings are drawn (`generate.ring_features`): energies, dipoles, numbers of hits;
 2. hits get radius, energy and depth from their ring's tables, the azimuth from the pattern of the merging grid in their
-   zone in r (Walker's alias method), and from clumps where these are on;
+   zone in r; those of a ring keep apart or lie together (`shapes.azimuth_pairs`), or lie in clumps where these are on;
 3. rings are turned and tilted to their dipoles (`shapes.tilt`) and scaled to their energies;
 4. hits are placed in their layers along the particle's line (`shapes.lines`).
 
@@ -21,11 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastparam._numba import kernel, parallel_kernel, prange
-from fastparam.fit.ring_hits import CLUMP_SPREAD, N_ALPHA, N_DEPTHS
+from fastparam.fit.ring_hits import CLUMP_SPREAD, N_DEPTHS
 from fastparam.generate.blocks import hits_in_blocks
 from fastparam.generate.ring_features import draw_features
-from fastparam.generate.ring_program import AZIMUTH_SIZE, HIT_DEPTH, HIT_E, MODEL, SLICE, ring_program
+from fastparam.generate.ring_program import (
+    AZIMUTH_SIZE,
+    HIT_DEPTH,
+    HIT_E,
+    MODEL,
+    N_AZIMUTHS,
+    SLICE,
+    ring_program,
+)
 from fastparam.random import exponential, fill_uniforms, normal, poisson, stream, uniform
+from fastparam.shapes.azimuth_pairs import paired1
 from fastparam.shapes.corners import blended1, corners1
 from fastparam.shapes.normal import normal_cdf1
 from fastparam.shapes.quantile_table import knot1, quantile1
@@ -46,7 +55,8 @@ __all__ = ["sampler"]
 _HITS = 12
 
 #: Columns of `RingProgram.slices` and `.models`, as numbers that kernels can see.
-_S_MODEL, _S_CLUMPS, _S_HITS, _S_LN_E, _S_POINTS = SLICE.MODEL, SLICE.CLUMPS, SLICE.HITS, SLICE.LN_E, SLICE.POINTS
+_S_MODEL, _S_CLUMPS, _S_PAIRS, _S_HITS = SLICE.MODEL, SLICE.CLUMPS, SLICE.PAIRS, SLICE.HITS
+_S_LN_E, _S_POINTS = SLICE.LN_E, SLICE.POINTS
 _SECTIONS, _RINGS, _FIRST, _LAYER, _TURNS = MODEL.SECTIONS, MODEL.RINGS, MODEL.FIRST, MODEL.LAYER, MODEL.TURNS
 _AZIMUTH, _ZONES, _N_CELLS, _PER_CELL = MODEL.AZIMUTH, MODEL.ZONES, MODEL.N_CELLS, MODEL.PER_CELL
 _SINGLE, _CLUMPED, _DEEP, _HIT_SIZE = MODEL.SINGLE, MODEL.CLUMPED, MODEL.DEEP, MODEL.HIT_SIZE
@@ -61,7 +71,7 @@ _CHUNK = 1536
 _RUN = 16
 
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
-_BINS, _PER_BIN = np.float32(N_ALPHA), np.float32(1.0 / N_ALPHA)
+_BINS = np.float32(N_AZIMUTHS)
 _N_DEPTH_CELLS = np.float32(N_DEPTHS - 1)
 
 
@@ -110,7 +120,7 @@ def _energies1(n: int, base: Any, u: Any, tables: Any, factor: Any, place: Any, 
 def _azimuths1(
     n: int, r: Any, u: Any, azimuth: Any, model: Any, reals: Any, entry: Any, turn: Any, factor: Any, c: Any, s: Any
 ) -> None:  # fmt: skip
-    """Draw cos and sin of alpha, and the mean energy of a hit there: bins by the alias method, even within a bin.
+    """Draw cos and sin of alpha, and the mean energy of a hit there: by quantiles, so that hits can keep apart.
 
     `azimuth` says for every hit where the tables of its layer's zones begin. Numbers are computed in passes of vector
     code and looked up in passes of their own, between which `turn`, `factor`, `c`, `s` keep them.
@@ -125,17 +135,13 @@ def _azimuths1(
     for h in range(n):
         next_zone = np.int32(AZIMUTH_SIZE) if r[h] >= edge[h] else np.int32(0)
         entry[h] = azimuth[h] + np.int32(begin[h]) + next_zone + np.int32(2) * np.int32(u[h] * _BINS)
-    packed = turn
+    low, high = turn, c
     for h in range(n):
         at = np.uint64(entry[h])
-        packed[h], factor[h] = reals[at], reals[at + np.uint64(1)]
+        low[h], factor[h], high[h] = reals[at], reals[at + np.uint64(1)], reals[at + np.uint64(2)]
     for h in range(n):
         x = u[h] * _BINS
-        b, other = np.float32(np.int32(x)), np.float32(np.int32(packed[h]))
-        part, own = x - b, packed[h] - other
-        stays = part < own
-        above, width = part if stays else part - own, own if stays else _ONE - own
-        turn[h] = ((b if stays else other) + above / width) * _PER_BIN - _HALF
+        turn[h] = low[h] + (x - np.float32(np.int32(x))) * (high[h] - low[h])
     for h in range(n):
         c[h], s[h] = direction1(turn[h])
 
@@ -209,6 +215,12 @@ def _hits1(
             n, k = n + hits, k + 1
             first[k] = n
         fill_uniforms(state, uniforms[: 4 * n])
+        if slices[lower, _S_PAIRS] >= 0:
+            for m in range(k):
+                kappa = 0.0
+                for q in range(n_corners):
+                    kappa += w[q] * reals[slices[corner[q, 0], _S_PAIRS] + corner[q, 1] * rings + ring[done + m]]
+                paired1(state, kappa, uniforms[n + first[m] : n + first[m + 1]])
         if model[_CLUMPED] != 0:
             for m in range(k):
                 rate = 0.0
@@ -251,7 +263,8 @@ def sampler(tune: Tune) -> Callable[[Plan, Particles, int], Showers]:
     settings = tune.recipe.hybrid
     program = ring_program(
         tune, smoothing=settings.smoothing, smoothing_hadrons=settings.smoothing_hadrons, dipoles=settings.dipoles,
-        clumps=settings.clumps, spectra=settings.spectra, grid=settings.grid, modulation=settings.modulation,
+        clumps=settings.clumps, pairs=settings.pairs, spectra=settings.spectra, grid=settings.grid,
+        modulation=settings.modulation,
     )  # fmt: skip
     geometry = tune.geometry
 

@@ -29,6 +29,7 @@ __all__ = [
     "HIT_DEPTH",
     "HIT_E",
     "MODEL",
+    "N_AZIMUTHS",
     "SLICE",
     "TABLES",
     "Pool",
@@ -49,8 +50,8 @@ class SLICE:
     """Columns of `RingProgram.slices`: numbers, and beginnings of tables (P points, k features, G rings) in pools."""
 
     POINTS, MODEL, LN_E, ZERO, QUANTILES, FIRST, SCORES, RANK, FACTORS, UNIQUE = range(10)
-    WAVES, SCALE, EXPECTED, CLUMPS, HITS, SMOOTHING = range(10, 16)
-    COLUMNS = 16
+    WAVES, SCALE, EXPECTED, CLUMPS, HITS, SMOOTHING, PAIRS = range(10, 17)
+    COLUMNS = 17
 
 
 class MODEL:
@@ -65,11 +66,9 @@ class MODEL:
 #: layer has one inside.
 HIT_E, HIT_DEPTH = len(KNOTS), 2 * len(KNOTS)
 
-#: Numbers of a zone's table of the azimuth: two for every bin.
-AZIMUTH_SIZE = 2 * N_ALPHA
-
-#: A part that stays whole, short of 1 by what single precision tells apart beside a number of a bin.
-_WHOLE = 1.0 - 2.0**-17
+#: Steps in probability of a zone's table of the azimuth, and its numbers; parts of a step for what is averaged over it.
+N_AZIMUTHS, _FINE = 64, 16
+AZIMUTH_SIZE = 2 * (N_AZIMUTHS + 1)
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Pool:
 
 def ring_program(
     tune: Tune, *, smoothing: float, smoothing_hadrons: float, dipoles: bool = True, clumps: str = "none",
-    spectra: bool = True, grid: bool = True, modulation: bool = True,
+    pairs: bool = False, spectra: bool = True, grid: bool = True, modulation: bool = True,
 ) -> RingProgram:  # fmt: skip
     """Prepare the ring tables of a tune for sampling.
 
@@ -161,6 +160,7 @@ def ring_program(
         if len(fitted.waves) and modulation:
             row[SLICE.WAVES] = reals.add(fitted.waves)
         row[SLICE.EXPECTED], row[SLICE.CLUMPS] = reals.add(_expected(hits)), reals.add(hits.clumps)
+        row[SLICE.PAIRS] = reals.add(hits.pairs) if pairs else -1
         row[SLICE.SMOOTHING] = reals.add([smoothing_hadrons if hadron else smoothing])
         ln_e = hits.ln_e if spectra else np.zeros_like(hits.ln_e)
         # Where a layer has no depth inside, hits are even between its surfaces: exactly, not to a byte.
@@ -218,25 +218,23 @@ def _expected(hits: RingHits) -> npt.NDArray[np.float64]:
 
 
 def _azimuth(azimuth: AlphaTables, grid: bool, spectra: bool) -> npt.NDArray[np.float64]:
-    """Return for each zone and bin in alpha an entry of Walker's alias method, shape (Z, 40, 2).
+    """Return for each zone quantiles of alpha in turns, and mean energies of hits between them, shape (Z, 65, 2).
 
-    An entry is the number of the bin that a part goes to plus the part (< 1) that stays in its own bin, and the mean
-    energy of hits of its own bin relative to the layer's. (A. J. Walker, ACM TOMS 3 (1977) 253; built as by M. D. Vose,
-    IEEE Trans. Softw. Eng. 17 (1991) 972.)
+    Energies are relative to the layer's; the last one of a zone is not used.
     """
-    n_zones = len(azimuth.factor)
-    stays, other = np.ones((n_zones, N_ALPHA)), np.tile(np.arange(N_ALPHA), (n_zones, 1))
-    for k in np.flatnonzero(~azimuth.flat) if grid else ():
-        left = N_ALPHA * np.diff(azimuth.cumulative[k])
-        small, large = ([int(b) for b in np.flatnonzero(chosen)] for chosen in (left < 1.0, left >= 1.0))
-        while small and large:
-            b, rich = small.pop(), large[-1]
-            stays[k, b], other[k, b] = left[b], rich
-            left[rich] -= 1.0 - left[b]
-            if left[rich] < 1.0:
-                small.append(large.pop())
-    factor = azimuth.factor if grid and spectra else np.ones_like(stays)
-    return np.stack([other + np.clip(stays, 0.0, _WHOLE), factor], axis=2)
+    edges, even = np.linspace(-0.5, 0.5, N_ALPHA + 1), np.linspace(0.0, 1.0, N_ALPHA + 1)
+    knots = np.linspace(0.0, 1.0, N_AZIMUTHS + 1)
+    between = (np.arange(_FINE * N_AZIMUTHS) + 0.5) / (_FINE * N_AZIMUTHS)
+    table = np.ones((len(azimuth.factor), N_AZIMUTHS + 1, 2))
+    for k in range(len(table)):
+        # Bins without hits get next to nothing: quantiles must be unique.
+        cumulative = (azimuth.cumulative[k] if grid and not azimuth.flat[k] else even) + 1e-9 * even
+        cumulative /= cumulative[-1]
+        table[k, :, 0] = np.interp(knots, cumulative, edges)
+        if grid and spectra:
+            bin_ = ((np.interp(between, cumulative, edges) + 0.5) * N_ALPHA).astype(np.int64)
+            table[k, :-1, 1] = azimuth.factor[k][np.minimum(bin_, N_ALPHA - 1)].reshape(-1, _FINE).mean(axis=1)
+    return table
 
 
 def _cells(edges: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:

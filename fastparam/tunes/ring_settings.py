@@ -35,6 +35,8 @@ class HybridSettings(BaseModel):
     clumps : str
         Whether hits of a ring lie in clumps: "hadrons", "all" or "none". In electromagnetic showers, what clumps do is
         in the dipoles of narrow rings already; hits of hadrons are tracks.
+    pairs : bool
+        Hits of a ring keep apart in azimuth, or lie together, as measured; else they are independent, or in clumps.
     spectra : bool
         Hits have energies as measured; else those of a ring are equal.
     grid : bool
@@ -53,6 +55,7 @@ class HybridSettings(BaseModel):
     smoothing_hadrons: float = Field(default=0.0, ge=0.0, lt=1.0)
     dipoles: bool = True
     clumps: Annotated[Literal["hadrons", "all", "none"], BeforeValidator(_named)] = "hadrons"
+    pairs: bool = True
     spectra: bool = True
     grid: bool = True
     numbers: bool = True

@@ -40,6 +40,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
         "correlations beyond linear ones": {"copula": "gaussian"},
         "dipoles of rings": {"dipoles": False},
         "clumps of hits": {"clumps": "none"},
+        "distances of hits": {"pairs": False},
         "energies of hits": {"spectra": False},
         "cells of merged hits": {"grid": False},
         "numbers of hits": {"numbers": False},

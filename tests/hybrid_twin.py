@@ -16,6 +16,7 @@ from fastparam.fit import copula
 from fastparam.fit.copula import Copula
 from fastparam.fit.ring_hits import N_ALPHA, RingHits
 from fastparam.fit.rings import Rings
+from fastparam.shapes.azimuth_pairs import GROUP_SPREAD
 from fastparam.shapes.quantile_table import KNOTS
 from fastparam.tunes.tune import Tune
 
@@ -45,7 +46,7 @@ class Twin:
         r = table[ring, k] + (place - k) * (table[ring, k + 1] - table[ring, k])
         layer = self.rings.section_layer[self.rings.section[ring]]
         zone = self.hits.azimuth.zone(layer, r)
-        u = rng.random(len(ring))
+        u = self._paired(rng.random(len(ring)), number, rng)
         cumulative = self.hits.azimuth.cumulative
         b = np.minimum((u[:, None] >= cumulative[zone, 1:]).sum(axis=1), N_ALPHA - 1)
         width = np.maximum(cumulative[zone, b + 1] - cumulative[zone, b], 1e-9)
@@ -86,6 +87,34 @@ class Twin:
         dipole[:, :, self.dipoles] = x[:, 1 + s + g : 1 + s + g + 2 * d].reshape(n, 2, d).transpose(1, 0, 2)
         number = self.hits.expected(self.p, energy) * x[:, 1 + s + g + 2 * d :]
         return energy, *dipole, np.where(energy > 0, np.maximum(np.round(number), 1), 0).astype(np.int64)
+
+    def _paired(self, u: Any, number: Any, rng: np.random.Generator) -> Any:
+        """Give the azimuths u of all hits the pair correlations of their rings; `number` is (n, G)."""
+        first = np.cumsum(number.ravel()) - number.ravel()
+        for g in range(number.shape[1]):
+            kappa = self.hits.pairs[self.p, g]
+            begin, own = first.reshape(number.shape)[:, g], number[:, g]
+            asked = np.flatnonzero(own >= 2) if kappa != 0.0 else []
+            if kappa > 0.0:
+                together = np.exp(-4.0 * GROUP_SPREAD**2)
+                groups = (max(together / kappa, 1.0) + rng.random(len(own))).astype(np.int64)
+                for i in asked:
+                    if groups[i] <= 64:
+                        a = rng.random(groups[i])[rng.integers(0, groups[i], own[i])]
+                        a = a + GROUP_SPREAD / (2 * np.pi) * rng.standard_normal(own[i])
+                        u[begin[i] : begin[i] + own[i]] = a % 1.0
+                continue
+            for i in asked:
+                cells = max(4 * int(0.25 * (1.0 - 1.0 / kappa) + rng.random()), 4)
+                hits = u[begin[i] : begin[i] + own[i]]
+                if cells > 64 and own[i] < cells:
+                    even = int((own[i] - 1) / (cells - 1) * own[i] + rng.random())
+                    hits[:even] = (np.arange(even) + hits[:even]) / max(even, 1)
+                else:
+                    whole, left = divmod(own[i], cells)
+                    cell = np.concatenate([np.tile(np.arange(cells), whole), rng.permutation(cells)[:left]])
+                    hits[:] = (cell + hits) / cells
+        return u
 
     def _turned(self, c: Any, s: Any, e: Any, cell: Any, ring: Any, d1: Any, d2: Any) -> tuple[Any, Any]:
         m = len(d1)

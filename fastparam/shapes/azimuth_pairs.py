@@ -61,7 +61,8 @@ def paired1(state: Any, kappa: float, u: Any) -> None:
     # Cells lie on a square grid: as many in every quarter.
     cells = max(4 * int(0.25 * (1.0 - 1.0 / kappa) + uniform(state)), 4)
     if cells > _MOST and n < cells:
-        # As many even ones as leave the variance of draws without replacement, (N - n)/(N - 1) of independent ones.
+        # As many even ones as leave the variance of draws without replacement, (N - n)/(N - 1) of independent ones;
+        # one or two where hits are few, which are as good as independent: kappa is within 1/64 of 0 here.
         _even1(u, int((n - 1.0) / (cells - 1.0) * n + uniform(state)))
         return
     h = 0

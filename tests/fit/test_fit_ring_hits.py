@@ -92,12 +92,35 @@ def test_clumps_are_found_where_hits_lie_together_and_not_where_they_are_indepen
     assert ring_hits._clumps(features(False), points)[0, 0] == 0.0 or ring_hits._clumps(features(False), points) > 10.0
 
 
+def test_pairs_of_hits_keep_apart_where_cells_are_hit_once_and_lie_together_where_their_groups_do() -> None:
+    rng = np.random.default_rng(2)
+    n, per_shower, cells = 2000, 6, 16
+
+    def found(alpha: np.ndarray) -> float:
+        quadrupole = np.exp(2j * alpha).mean(axis=1)[:, None]
+        one = np.ones((n, 1))
+        features = ring_hits.RingFeatures(
+            one, 0 * one, 0 * one, quadrupole.real, quadrupole.imag, per_shower * one, one
+        )  # fmt: skip
+        return float(ring_hits._pairs(features, energy_points(np.full(n, 1000.0)))[0, 0])
+
+    middle = 2 * np.pi * np.argsort(rng.random((n, cells)), axis=1)[:, :per_shower] / cells
+    assert found(middle) == pytest.approx(-1 / (cells - 1), rel=0.1)
+    assert found(rng.uniform(0, 2 * np.pi, (n, per_shower))) == 0.0
+    centres = rng.uniform(0, 2 * np.pi, (n, 3))
+    group = np.take_along_axis(centres, rng.integers(0, 3, (n, per_shower)), axis=1)
+    assert found(group + 0.3 * rng.standard_normal(group.shape)) == pytest.approx(np.exp(-0.36) / 3, rel=0.1)
+
+
 def test_what_is_stored_is_compact_and_reads_back(fitted: tuple) -> None:
     *_, hits = fitted
     tables = Tables(hits.to_arrays())
     read = RingHits.from_tables(tables)
     assert tables.nbytes < 0.4 * sum(np.asarray(getattr(hits, n)).nbytes for n in ("r", "ln_e", "depth", "ln_number"))
     assert read.r == pytest.approx(hits.r, rel=1e-3)
+    assert read.pairs == pytest.approx(hits.pairs, rel=1e-3)
+    without = {name: array for name, array in tables.arrays.items() if name != "hits_pairs"}
+    assert not RingHits.from_tables(Tables(without)).pairs.any()
     assert read.ln_e == pytest.approx(hits.ln_e, abs=1e-2)
     assert read.azimuth.cumulative == pytest.approx(hits.azimuth.cumulative, abs=1e-5)
     assert np.array_equal(read.structured, hits.structured)

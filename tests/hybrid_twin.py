@@ -16,7 +16,7 @@ from fastparam.fit import copula
 from fastparam.fit.copula import Copula
 from fastparam.fit.ring_hits import N_ALPHA, RingHits
 from fastparam.fit.rings import Rings
-from fastparam.shapes.azimuth_pairs import GROUP_SPREAD
+from fastparam.shapes.azimuth_pairs import GROUP_WIDTH
 from fastparam.shapes.quantile_table import KNOTS
 from fastparam.tunes.tune import Tune
 
@@ -96,18 +96,19 @@ class Twin:
             begin, own = first.reshape(number.shape)[:, g], number[:, g]
             asked = np.flatnonzero(own >= 2) if kappa != 0.0 else []
             if kappa > 0.0:
-                together = np.exp(-4.0 * GROUP_SPREAD**2)
-                groups = (max(together / kappa, 1.0) + rng.random(len(own))).astype(np.int64)
+                together = np.sinc(2.0 * GROUP_WIDTH / np.pi) ** 2
+                q = min(kappa / together, 1.0)
+                m = int(1 / q)
                 for i in asked:
-                    if groups[i] <= 64:
-                        a = rng.random(groups[i])[rng.integers(0, groups[i], own[i])]
-                        a = a + GROUP_SPREAD / (2 * np.pi) * rng.standard_normal(own[i])
-                        u[begin[i] : begin[i] + own[i]] = a % 1.0
+                    groups = m + ((1 / m - q) * m * (m + 1) > rng.random())
+                    a = rng.random(groups)[rng.integers(0, groups, own[i])]
+                    a = a + GROUP_WIDTH / np.pi * (rng.random(own[i]) - 0.5)
+                    u[begin[i] : begin[i] + own[i]] = a % 1.0
                 continue
             for i in asked:
                 cells = max(4 * int(0.25 * (1.0 - 1.0 / kappa) + rng.random()), 4)
                 hits = u[begin[i] : begin[i] + own[i]]
-                if cells > 64 and own[i] < cells:
+                if cells > 16 and own[i] < cells:
                     even = int((own[i] - 1) / (cells - 1) * own[i] + rng.random())
                     hits[:even] = (np.arange(even) + hits[:even]) / max(even, 1)
                 else:

@@ -166,7 +166,7 @@ def _hits1(
     for g in range(rings):
         size = max(size, int(number[g]))
     size += _RUN
-    floats = np.empty(12 * size + 5 * rings + WORK, dtype=np.float32)
+    floats = np.empty(12 * size + 6 * rings + WORK, dtype=np.float32)
     own, place, factor, r, c, s = (
         floats[:size], floats[size : 2 * size], floats[2 * size : 3 * size], floats[3 * size : 4 * size],
         floats[4 * size : 5 * size], floats[5 * size : 6 * size],
@@ -187,6 +187,9 @@ def _hits1(
     if n_corners > 1:
         tables, at = np.empty(rings * per_ring, dtype=np.float32), 0
         blended1(n_corners, w, corner, slices, _S_HITS, 0, 1, reals, tables)
+    paired, kappa = slices[lower, _S_PAIRS] >= 0, rest[5 * rings : 6 * rings]
+    if paired:
+        blended1(n_corners, w, corner, slices, _S_PAIRS, 0, 1, reals, kappa)
     # Rings with hits.
     n_rings, first_zone = 0, ints[model[_AZIMUTH] : model[_AZIMUTH] + rings]
     for g in range(rings):
@@ -215,12 +218,13 @@ def _hits1(
             n, k = n + hits, k + 1
             first[k] = n
         fill_uniforms(state, uniforms[: 4 * n])
-        if slices[lower, _S_PAIRS] >= 0:
+        if paired:
+            fresh, azimuths = r, uniforms[n : 2 * n]
+            fill_uniforms(state, fresh[: n + n % 2])
             for m in range(k):
-                kappa = 0.0
-                for q in range(n_corners):
-                    kappa += w[q] * reals[slices[corner[q, 0], _S_PAIRS] + corner[q, 1] * rings + ring[done + m]]
-                paired1(state, kappa, uniforms[n + first[m] : n + first[m + 1]])
+                begin, end = first[m], first[m + 1]
+                if end - begin > 1:
+                    paired1(state, kappa[ring[done + m]], azimuths[begin:end], fresh[begin:end], c)
         if model[_CLUMPED] != 0:
             for m in range(k):
                 rate = 0.0

@@ -42,6 +42,9 @@ _LEVELS = 2047
 #: 0.0034.
 MAX_SCORES = 1250
 
+#: Scores of undefined features are random, and need no place in a file: this stands for them there.
+_UNDEFINED = -128
+
 #: Both numbers in tunes of a format below 4, which do not say them.
 _OLDER_PRECISION = 1.0 / 15.0, 8191
 
@@ -78,6 +81,7 @@ class Copula:
     unique: Floats
     waves: Floats
     scale: Floats
+    undefined: npt.NDArray[np.bool_]
     positive: npt.NDArray[np.bool_]
 
     @property
@@ -104,7 +108,7 @@ class Copula:
             "copula_low": low.astype(np.float32),
             "copula_span": span.astype(np.float32),
             "copula_first": self.first,
-            "copula_scores": self.scores,
+            "copula_scores": np.where(self.undefined, _UNDEFINED, self.scores).astype(np.int8),
             "copula_precision": np.array([STEP, _LEVELS]),
             "copula_factors": self.factors.astype(np.float16),
             "copula_unique": self.unique.astype(np.float16),
@@ -119,6 +123,7 @@ class Copula:
         low, span = tables["copula_low"].astype(np.float64), tables["copula_span"].astype(np.float64)
         step, n_levels = tables.arrays.get("copula_precision", _OLDER_PRECISION)
         scores = tables["copula_scores"]
+        undefined = scores == _UNDEFINED
         if step != STEP:
             scores = np.round(scores * (step / STEP)).astype(np.int8)
         levels = np.cumsum(tables["copula_quantiles"].astype(np.int64), axis=2)
@@ -128,11 +133,12 @@ class Copula:
             tables["copula_zero"].astype(np.float64),
             np.ascontiguousarray(quantiles),
             tables["copula_first"].astype(np.int64),
-            scores,
+            _filled(scores, undefined),
             tables["copula_factors"].astype(np.float64),
             tables["copula_unique"].astype(np.float64),
             tables["copula_waves"].astype(np.float64),
             tables["copula_scale"].astype(np.float64),
+            undefined,
             tables["copula_positive"],
         )
 
@@ -170,9 +176,17 @@ def fit(
     factors, unique = _factors(z)
     order, first = _stored(points, max_scores)
     stored = np.clip(np.round(z[order] / STEP), -127, 127).astype(np.int8)
+    undefined = np.isnan(features.values[order])
     return Copula(
-        np.log(points.energy), zero, quantiles, first, stored, factors, unique, waves, scale, features.positive
-    )
+        np.log(points.energy), zero, quantiles, first, _filled(stored, undefined), factors, unique, waves, scale,
+        undefined, features.positive,
+    )  # fmt: skip
+
+
+def _filled(scores: npt.NDArray[np.int8], undefined: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
+    """Give undefined features random scores, the same ones whenever a tune is read."""
+    drawn = np.round(np.random.default_rng(1).standard_normal(scores.shape) / STEP)
+    return np.where(undefined, np.clip(drawn, -127, 127), scores).astype(np.int8)
 
 
 def scores_of(features: Features, points: EnergyPoints, *, seed: int = 1) -> Floats:

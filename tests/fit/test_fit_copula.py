@@ -100,6 +100,18 @@ def test_what_is_stored_is_compact_and_reads_back() -> None:
     assert np.abs(read.factors - model.factors).max() < 1e-3
 
 
+def test_random_scores_of_undefined_features_are_the_same_whenever_read_and_take_no_place() -> None:
+    energy, features = sample()
+    values = features.values.copy()
+    values[np.arange(N) % 3 == 0, 1] = np.nan
+    model = copula.fit(Features(values, features.positive), energy_points(energy), energy=energy)
+    assert (model.to_arrays()["copula_scores"] == -128).mean() == pytest.approx(1 / 9)
+    read = Copula.from_tables(Tables(model.to_arrays()))
+    assert np.array_equal(read.scores, model.scores)
+    random = model.scores[model.undefined] * copula.STEP
+    assert stats.kstest(random + np.random.default_rng(1).uniform(-0.1, 0.1, random.size), "norm").pvalue > 1e-3
+
+
 def test_older_tunes_with_finer_steps_are_read() -> None:
     _, _, model = fitted()
     older = Tables({n: a for n, a in model.to_arrays().items() if n != "copula_precision"})

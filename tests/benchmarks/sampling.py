@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.sampling [-o docs/performance.md]
 
-The limit draws as many random numbers as a hit needs (four uniform ones, for its radius, azimuth, energy and depth,
-from a stream per shower; the three numbers that choose a shower's rings do not count beside them) and makes and writes
-the same five arrays. The NumPy twin is the same model, features included, vectorised over all hits of a batch. All is
+The limit draws as many random numbers as a hit needs (five uniform ones, for its radius, azimuth, energy, depth, and for
+what it has to do with other hits, from a stream per shower; the three numbers that choose a shower's rings do not count
+beside them) and makes and writes the same five arrays. The NumPy twin is the same model, features included, vectorised over all hits of a batch. All is
 compiled and warm. Sampler and limit alternate, and medians of their processor times count, and of their ratios: the
 machine may be busy. Times of single showers and of threads are wall clock, the smallest of the repetitions.
 """
@@ -43,7 +43,7 @@ def _limit(offsets: Any, x: Any, y: Any, z: Any, e: Any, layer: Any) -> None:
             x[h] = uniform(state)
             y[h] = uniform(state)
             z[h] = uniform(state)
-            e[h] = uniform(state)
+            e[h] = uniform(state) * uniform(state)
             layer[h] = 1
 
 

@@ -2,11 +2,12 @@
 
     python -m tests.benchmarks.sampling [-o docs/performance.md]
 
-The limit draws as many random numbers as a hit needs (five uniform ones, for its radius, azimuth, energy, depth, and for
-what it has to do with other hits, from a stream per shower; the three numbers that choose a shower's rings do not count
-beside them) and makes and writes the same five arrays. The NumPy twin is the same model, features included, vectorised over all hits of a batch. All is
-compiled and warm. Sampler and limit alternate, and medians of their processor times count, and of their ratios: the
-machine may be busy. Times of single showers and of threads are wall clock, the smallest of the repetitions.
+The limit draws as many random numbers as a hit needs (five uniform ones, for its radius, azimuth, energy, depth, and
+for what it has to do with other hits, from a stream per shower; the three numbers that choose a shower's rings do not
+count beside them) and makes and writes the same five arrays. The NumPy twin is the same model, features included,
+vectorised over all hits of a batch. All is compiled and warm. Sampler and limit alternate, and medians of their
+processor times count, and of their ratios: the machine may be busy. Times of single showers and of threads are wall
+clock, the smallest of the repetitions.
 """
 
 from __future__ import annotations

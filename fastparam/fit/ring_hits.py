@@ -15,6 +15,7 @@ energy of a hit relative to that of its zone in r: both are tables in zones of r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -332,46 +333,44 @@ def _numbers(features: RingFeatures, points: EnergyPoints) -> tuple[Floats, Floa
     return x, y
 
 
-def _pairs(features: RingFeatures, points: EnergyPoints) -> Floats:
-    """Mean cos 2(alpha_i - alpha_j) of pairs of hits, relative to the mean shower, shape (P, G); 0 if none is seen."""
-    n_rings = features.energy.shape[1]
-    found = np.zeros((len(points), n_rings))
+def _with_pairs(features: RingFeatures, points: EnergyPoints) -> Iterator[tuple[int, int, Ints]]:
+    """Go through energy points and rings where enough showers have two hits, and say which showers."""
     for p in range(len(points)):
         rows = points.point == p
-        for g in range(n_rings):
+        for g in range(features.energy.shape[1]):
             own = np.flatnonzero(rows & (features.hits[:, g] >= 2))
-            if len(own) < _MIN_SHOWERS:
-                continue
-            n = features.hits[own, g]
-            q1, q2 = features.q1[own, g], features.q2[own, g]
-            q1, q2 = q1 - n @ q1 / n.sum(), q2 - n @ q2 / n.sum()
-            both, pairs = (n * q1) ** 2 + (n * q2) ** 2 - n, n * (n - 1.0)
-            kappa = float(both.sum() / pairs.sum())
-            error = float(np.sqrt(((both - kappa * pairs) ** 2).sum()) / pairs.sum())
-            if abs(kappa) > 2.0 * error:
-                found[p, g] = np.clip(kappa, -1.0, 1.0)
+            if len(own) >= _MIN_SHOWERS:
+                yield p, g, own
+
+
+def _pairs(features: RingFeatures, points: EnergyPoints) -> Floats:
+    """Mean cos 2(alpha_i - alpha_j) of pairs of hits, relative to the mean shower, shape (P, G); 0 if none is seen."""
+    found = np.zeros((len(points), features.energy.shape[1]))
+    for p, g, own in _with_pairs(features, points):
+        n = features.hits[own, g]
+        q1, q2 = features.q1[own, g], features.q2[own, g]
+        q1, q2 = q1 - n @ q1 / n.sum(), q2 - n @ q2 / n.sum()
+        both, pairs = (n * q1) ** 2 + (n * q2) ** 2 - n, n * (n - 1.0)
+        kappa = float(both.sum() / pairs.sum())
+        error = float(np.sqrt(((both - kappa * pairs) ** 2).sum()) / pairs.sum())
+        if abs(kappa) > 2.0 * error:
+            found[p, g] = np.clip(kappa, -1.0, 1.0)
     return found
 
 
 def _clumps(features: RingFeatures, points: EnergyPoints) -> Floats:
     """Clumps per MeV of ring energy, shape (P, G); 0 where hits are as good as independent."""
-    n_rings = features.energy.shape[1]
-    found = np.zeros((len(points), n_rings))
-    for p in range(len(points)):
-        rows = points.point == p
-        for g in range(n_rings):
-            own = np.flatnonzero(rows & (features.hits[:, g] >= 2))
-            if len(own) < _MIN_SHOWERS:
-                continue
-            energy = features.energy[own, g]
-            weight = energy / energy.sum()
-            q1, q2 = features.q1[own, g], features.q2[own, g]
-            by_angle = (q1 - weight @ q1) ** 2 + (q2 - weight @ q2) ** 2
-            by_hits = 1.0 / features.hits[own, g]
-            excess = float(weight @ (by_angle - by_hits))
-            error = float(np.sqrt((weight**2 * (by_angle - by_hits - excess) ** 2).sum()))
-            if excess < 2.0 * error:
-                continue
-            number = 2.0 * np.exp(-4.0 * CLUMP_SPREAD**2) / excess - 1.0
-            found[p, g] = max(number, 1.0) / float(weight @ energy)
+    found = np.zeros((len(points), features.energy.shape[1]))
+    for p, g, own in _with_pairs(features, points):
+        energy = features.energy[own, g]
+        weight = energy / energy.sum()
+        q1, q2 = features.q1[own, g], features.q2[own, g]
+        by_angle = (q1 - weight @ q1) ** 2 + (q2 - weight @ q2) ** 2
+        by_hits = 1.0 / features.hits[own, g]
+        excess = float(weight @ (by_angle - by_hits))
+        error = float(np.sqrt((weight**2 * (by_angle - by_hits - excess) ** 2).sum()))
+        if excess < 2.0 * error:
+            continue
+        number = 2.0 * np.exp(-4.0 * CLUMP_SPREAD**2) / excess - 1.0
+        found[p, g] = max(number, 1.0) / float(weight @ energy)
     return found

@@ -16,6 +16,7 @@ from fastparam.fit.lateral import N_ALPHA
 from fastparam.random import poisson, stream, uniform
 from fastparam.shapes.binned_copula import draw1
 from fastparam.shapes.lines import onto1
+from fastparam.shapes.quantile_table import first_entry1
 
 __all__ = ["draw_energies", "draw_numbers", "place_hits"]
 
@@ -80,19 +81,6 @@ def draw_numbers(seed: Any, index: Any, layer_energy: Any, ln_n: Any, spread: An
             ln_eff = ln_n[i, layer, 0] + ln_n[i, layer, 1] * math.log(layer_energy[i, layer])
             n_eff = max(math.exp(min(ln_eff, 12.0)), 1.0) * spread[i]
             counts[i, layer] = min(1 + poisson(state, _extra_hits(n_eff)), _MOST_HITS)
-
-
-@kernel
-def _search(cumulative: Any, u: float) -> int:
-    """First entry of a growing table that is at least u."""
-    left, right = 0, len(cumulative) - 1
-    while left < right:
-        middle = (left + right) // 2
-        if cumulative[middle] < u:
-            left = middle + 1
-        else:
-            right = middle
-    return left
 
 
 @kernel
@@ -180,12 +168,12 @@ def place_hits(
                         if uniform(state) < continuing[i, 1]:
                             place[:2] = track[k, :2]
                     last[k] = m
-                ring = _search(cumulative[member[i, which], bin_[i], m], place[0])
+                ring = first_entry1(cumulative[member[i, which], bin_[i], m], place[0])
                 inner, outer = edges[s, ring], edges[s, ring + 1]
                 r = math.sqrt(inner * inner + place[1] * (outer * outer - inner * inner))
                 angles = alpha[s, zone[s, m, ring]]
                 v = place[2]
-                a = _search(angles[1:], v)
+                a = first_entry1(angles[1:], v)
                 width = angles[a + 1] - angles[a]
                 part = (v - angles[a]) / width if width > 0.0 else 0.5
                 azimuth = 2.0 * math.pi * (a + part) / N_ALPHA - math.pi

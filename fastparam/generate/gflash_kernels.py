@@ -16,6 +16,7 @@ from fastparam.fit import radial, shape_marginals, spot_groups
 from fastparam.random import normal, poisson, stream, uniform
 from fastparam.shapes.incomplete_gamma import gamma_p1
 from fastparam.shapes.lines import layer_of1, onto1
+from fastparam.shapes.quantile_table import first_entry1
 from fastparam.shapes.radial import radial_cdf1, radial_ppf1
 
 __all__ = ["MIN_LN_ALPHA", "count_spots", "draw_latents", "draw_shapes", "place_spots"]
@@ -144,19 +145,6 @@ def _profile(
 
 
 @kernel
-def _segment(table: Any, wanted: float) -> int:
-    """Return the first segment whose end has at least the energy `wanted` in front of it."""
-    left, right = 0, len(table) - 1
-    while left < right:
-        middle = (left + right) // 2
-        if table[middle] < wanted:
-            left = middle + 1
-        else:
-            right = middle
-    return left
-
-
-@kernel
 def _draw_groups(state: Any, table: Any, tau: Any, split: Any, segment: Any, number: Any) -> int:
     """Draw the segment of every group and its number of spots; return their sum.
 
@@ -164,7 +152,7 @@ def _draw_groups(state: Any, table: Any, tau: Any, split: Any, segment: Any, num
     """
     total = 0
     for j in range(len(segment)):
-        k = _segment(table, uniform(state) * table[-1])
+        k = first_entry1(table, uniform(state) * table[-1])
         age = min(max(tau[k], _MIN_TAU), _MAX_TAU)
         mean = max(math.exp(split[0] + split[1] * math.log(age) + split[2] * age), 1.0)
         below = math.floor(mean)
@@ -231,7 +219,7 @@ def _warped_shares(s: Any, tau: float, tau_nodes: Any, u_node: Any, u_weight: An
 @kernel
 def _warped_radius(v: float, shares: Any, edges: Any, core: float, tail: float, p: float, r_max: float) -> float:
     """Radius that holds the share v of the warped profile; `shares` as `_warped_shares` fills them."""
-    b = _segment(shares, v)
+    b = first_entry1(shares, v)
     below = shares[b - 1] if b > 0 else 0.0
     inner = min((v - below) / max(shares[b] - below, 1e-300), 1.0)
     u = edges[b] + inner * (edges[b + 1] - edges[b])
@@ -295,7 +283,7 @@ def place_spots(
                 inner = uniform(state)
             else:
                 wanted = uniform(state) * table[-1]
-                k = _segment(table, wanted)
+                k = first_entry1(table, wanted)
                 below = table[k - 1] if k > 0 else 0.0
                 inner = (wanted - below) / max(table[k] - below, 1e-300)
             m = seg_layer[k]

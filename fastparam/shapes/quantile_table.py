@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastparam._numba import kernel
 
-__all__ = ["KNOTS", "knot1", "quantile1"]
+__all__ = ["KNOTS", "first_entry1", "knot1", "quantile1"]
 
 _BODY, _TAIL, _END = 15, 7, 4
 
@@ -44,3 +44,16 @@ def quantile1(place: Any, tables: Any, begin: int) -> Any:
     at = np.uint64(begin) + np.uint64(cell)  # unsigned: no check for counting from the end
     low = tables[at]
     return low + (place - np.float32(cell)) * (tables[at + np.uint64(1)] - low)
+
+
+@kernel
+def first_entry1(table: Any, value: float) -> int:
+    """Return the place of the first entry of a growing table that is at least `value`; the last one's if none is."""
+    left, right = 0, len(table) - 1
+    while left < right:
+        middle = (left + right) // 2
+        if table[middle] < value:
+            left = middle + 1
+        else:
+            right = middle
+    return left
